@@ -55,8 +55,10 @@ export interface TensorSpec {
  */
 export interface ModelPrograms {
   readonly parameters: readonly ParameterSpec[];
-  grad(shape: { microBatch: number; seqLength: number; mtpLossWeight: number }): Program;
-  logprob(): Program;
-  prefill(): Program;
-  decode(): Program;
+  /** `expertCapacityFactor`: slots per expert as a multiple of an even share, which drops the rest; undefined drops no token. */
+  grad(shape: { microBatch: number; seqLength: number; mtpLossWeight: number; expertCapacityFactor?: number }): Program;
+  /** With sizes given, every shape in the graph is static, as Ascend's ATC wants. */
+  logprob(fixed?: { batch: number; length: number }): Program;
+  prefill(fixed?: { batch: number; length: number }): Program;
+  decode(fixed?: { batch: number; past: number }): Program;
 }

@@ -22,6 +22,8 @@ export interface SequenceContext {
   readonly rotary: Rotary;
   /** Added to the scores: [length, length] when a sequence is read, [batch, 1, past + 1] when one token is decoded. */
   readonly mask: Tensor;
+  /** Slots per expert; undefined takes as many as the fullest expert needs. */
+  readonly expertCapacity: number | undefined;
 }
 
 /** Cosines and sines for all heads of a query ([positions, heads · pairs]) and for the one shared key ([positions, pairs]). */
@@ -112,10 +114,7 @@ export function decodeAttention(
   );
   const query = f.concat([absorbed, rotated], 2);
   const newCache = f.reshape(f.concat([latent, key], 1), [batch, 1, rank + rope]);
-  const past = cache.shape[1]!;
-  const keys = cache.graph.apply("Concat", [cache, newCache], { axis: 1 }, [
-    { dtype: "float32", shape: [batch, `${past}+1`, rank + rope] },
-  ])[0]!;
+  const keys = f.concat([cache, newCache], 1);
   const scores = f.mul(f.matMul(query, f.transposeMatrix(keys)), softmaxScale(config));
   const weights = f.softmax(f.add(scores, context.mask));
   const summed = f.slice(f.matMul(weights, keys), 2, 0, rank);
