@@ -93,13 +93,16 @@ async function measurePrompt(
   const text = [...prompt, ...answer];
   const [logitsA, logitsB] = [await a.logits(text), await b.logits(text)];
   const logits = measureLogits(logitsA, logitsB, vocabulary);
-  const divergence = greedyDivergence({ a: logitsA, b: logitsB, vocabulary }, { promptTokens: prompt.length, answer });
+  const divergence = greedyDivergence(
+    { a: logitsA, b: logitsB, vocabulary },
+    { promptTokens: prompt.length, answerTokens: answer.length },
+  );
   return {
     logits,
     prompt: {
       promptTokens: prompt.length,
       truncated: prompt.length < ids.length,
-      answerTokens: count,
+      answerTokens: answer.length,
       meanKl: sum(logits.kl) / logits.positions,
       greedyDivergence: divergence ?? null,
     },

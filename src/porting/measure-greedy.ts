@@ -17,19 +17,18 @@ export interface GreedyDivergence {
 }
 
 /**
- * `a` and `b` are logits [prompt + answer, vocabulary] over the prompt and a's greedy answer. Up to the first difference b was given what
- * it would have said itself, so its own greedy answer parts exactly there. Undefined when the whole answer is the same.
+ * `a` and `b` are logits [promptTokens + answerTokens, vocabulary] over a prompt and a's greedy answer. Up to the first difference b was
+ * given what it would have said itself, so its own greedy answer parts exactly there. Undefined when the whole answer is the same.
  */
 export function greedyDivergence(
   { a, b, vocabulary }: { a: Float32Array; b: Float32Array; vocabulary: number },
-  { promptTokens, answer }: { promptTokens: number; answer: readonly number[] },
+  { promptTokens, answerTokens }: { promptTokens: number; answerTokens: number },
 ): GreedyDivergence | undefined {
-  for (const [at, chosenA] of answer.entries()) {
+  for (let at = 0; at < answerTokens; at++) {
     const begin = (promptTokens - 1 + at) * vocabulary;
-    const rowB = b.subarray(begin, begin + vocabulary);
-    const chosenB = topToken(rowB);
-    if (chosenB === chosenA) continue;
-    const rowA = a.subarray(begin, begin + vocabulary);
+    const [rowA, rowB] = [a.subarray(begin, begin + vocabulary), b.subarray(begin, begin + vocabulary)];
+    const [chosenA, chosenB] = [topToken(rowA), topToken(rowB)];
+    if (chosenA === chosenB) continue;
     const gapNats = Math.max(rowA[chosenA]! - rowA[chosenB]!, rowB[chosenB]! - rowB[chosenA]!);
     const rank = Math.max(rankOf(rowA, chosenB), rankOf(rowB, chosenA));
     const { closeNats, gapNats: gap, rank: second } = nearTie;
