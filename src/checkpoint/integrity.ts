@@ -57,7 +57,8 @@ export function checkFiles(
   files: readonly FileEntry[],
   take?: (file: FileEntry, piece: Uint8Array) => void,
 ) {
-  const buffer = new Uint8Array(1 << 22);
+  const largest = files.reduce((bytes, file) => Math.max(bytes, file.bytes), 0);
+  const buffer = new Uint8Array(Math.min(1 << 22, largest));
   for (const file of files) {
     const corrupt = (why: string): CorruptCheckpoint => new CorruptCheckpoint({ path, file: file.name, why });
     let fd: number;
