@@ -23,7 +23,7 @@ export interface Tensor extends TensorType {
   readonly value?: readonly number[];
 }
 
-/** ONNX attributes: integers, floats are told apart by the operator's table entry. */
+/** ONNX attributes: integers and lists of integers are all that the operators used here have. */
 export type Attributes = Readonly<Record<string, number | readonly number[]>>;
 
 /** One ONNX node; `inputs` are exactly its ONNX inputs, `attributes` exactly its ONNX attributes. */
@@ -111,8 +111,14 @@ export class Graph {
   /** The int64 [1] tensor that holds `dimension`. */
   dimension(dimension: Dimension): Tensor {
     if (typeof dimension === "number") return this.constant("int64", [1], [dimension]);
-    const size = this.#dimensions.get(dimension);
-    if (!size) throw new Error(`dimension ${dimension} has no defining tensor`);
+    const known = this.#dimensions.get(dimension);
+    if (known) return known;
+    const factors = dimension.split("*").map((factor) => (/^\d+$/.test(factor) ? Number(factor) : factor));
+    if (factors.length === 1) throw new Error(`dimension ${dimension} has no defining tensor`);
+    const size = factors
+      .map((factor) => this.dimension(factor))
+      .reduce((product, factor) => this.apply("Mul", [product, factor])[0]!);
+    this.#dimensions.set(dimension, size);
     return size;
   }
 

@@ -183,8 +183,10 @@ function rotate(
 ): readonly Tensor[] {
   const { rows, batch, length } = context;
   const width = a.shape[1]!;
-  // Seen as [batch, length, width] the tables repeat over the batch alone, which the runtime does in long runs.
-  const [x, y] = [a, b].map((t) => f.reshape(t, [batch, length, width])) as [Tensor, Tensor];
+  // A table of one line per row fits as it is. One of `length` lines repeats over the batch: seen as [batch, length, width],
+  // that is one long run for the runtime instead of many short ones.
+  const seen = cos.shape[0] === rows ? [rows, width] : [batch, length, width];
+  const [x, y] = [a, b].map((t) => f.reshape(t, seen)) as [Tensor, Tensor];
   const turned = [f.sub(f.mul(x, cos), f.mul(y, sin)), f.add(f.mul(x, sin), f.mul(y, cos))];
   return turned.map((t) => f.reshape(t, [rows, width]));
 }

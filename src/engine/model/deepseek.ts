@@ -39,7 +39,6 @@ function readingContext(model: ModelGraph, tokens: Tensor): SequenceContext {
     const shape = f.shapeOf(tokens);
     model.graph.defineDimension("batch", f.slice(shape, 0, 0, 1));
     model.graph.defineDimension("length", f.slice(shape, 0, 1, 2));
-    model.graph.defineDimension("batch*length", f.mul(f.slice(shape, 0, 0, 1), f.slice(shape, 0, 1, 2)));
   }
   return sequenceContext(model, { batch, length, expertCapacity: fixed ? batch * length : undefined });
 }

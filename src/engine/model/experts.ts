@@ -21,6 +21,8 @@ interface Slots {
   readonly slotOf: Tensor;
   /** int64 [slots]: the row that each slot holds; an empty slot names row 0. */
   readonly rowOf: Tensor;
+  /** [rows, chosen, 1]: 1 where the choice has its slot, 0 where it was dropped; absent where none can be. */
+  readonly kept?: Tensor;
   /** [rows, chosen]: weights, 0 where the choice was dropped. */
   readonly weights: Tensor;
   /** [slots, 1]: the weight of each slot, 0 where it is empty. */
@@ -74,7 +76,6 @@ function assignSlots(context: SequenceContext, layer: number, routing: Routing):
     const [capacity, count] = [`capacity${layer}`, `${experts}*capacity${layer}`];
     const most = f.reduceMax(load, [0]);
     graph.defineDimension(capacity, most);
-    graph.defineDimension(count, f.mul(most, f.integers(graph, [experts])));
     const slotOf = f.add(f.mul(expertOf, most), nth);
     const rowOf = f.div(scatter(count, slotOf, order), chosen);
     const weightOf = f.reshape(scatter(count, slotOf, flatWeights), [count, 1]);
@@ -91,6 +92,7 @@ function assignSlots(context: SequenceContext, layer: number, routing: Routing):
   return {
     ...{ experts, capacity: fixed, count, slotOf, load },
     rowOf: f.div(real(scatter(count + choices, writeTo, order)), chosen),
+    kept: f.reshape(f.cast(fits, "float32"), [rows, chosen, 1]),
     weights: f.reshape(kept, [rows, chosen]),
     weightOf: f.reshape(real(scatter(count + choices, writeTo, kept)), [count, 1]),
   };
@@ -109,7 +111,8 @@ function dispatch({ rows, config }: SequenceContext, slots: Slots, x: Tensor): T
     outputs: [f.gather(x, slots.rowOf)],
     backward: ([dy]) => {
       if (!dy) return [undefined];
-      return [f.reduceSum(f.reshape(f.gather(dy, slots.slotOf), [rows, chosen, hidden]), [1], false)];
+      const returned = f.reshape(f.gather(dy, slots.slotOf), [rows, chosen, hidden]);
+      return [f.reduceSum(slots.kept ? f.mul(returned, slots.kept) : returned, [1], false)];
     },
   }))[0]!;
 }

@@ -51,7 +51,9 @@ function binary(
       forEachIndex(shape, strides, (flat, [i, j]) => {
         data[flat] = of(a!.data[i!]!, b!.data[j!]!);
       });
-      return [{ dtype: result ?? a!.dtype, shape, data }];
+      // A quotient of integers is one too.
+      const whole = a!.dtype === "int64" && !result;
+      return [{ dtype: result ?? a!.dtype, shape, data: whole ? data.map(Math.trunc) : data }];
     },
     ...(slopes && {
       gradient: (site) => {

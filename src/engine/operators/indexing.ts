@@ -135,7 +135,9 @@ const oneHot: Operator = {
     const width = depth.data[0]!;
     const data = new Float64Array(indices.data.length * width).fill(values.data[0]!);
     indices.data.forEach((index, i) => {
-      if (index >= 0 && index < width) data[i * width + index] = values.data[1]!;
+      // ONNX counts a negative index from the end and leaves a row without a hit where the index is out of range.
+      const front = index < 0 ? index + width : index;
+      if (front >= 0 && front < width) data[i * width + front] = values.data[1]!;
     });
     return [{ dtype: values.dtype, shape: [...indices.shape, width], data }];
   },

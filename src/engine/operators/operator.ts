@@ -24,8 +24,6 @@ export interface Operator {
   evaluate(inputs: readonly Value[], attributes: Attributes): readonly Value[];
   /** The gradient of each input; undefined where the operator is constant in that input. Absent: nothing flows back. */
   gradient?(site: GradientSite): readonly (Tensor | undefined)[];
-  /** Attributes that ONNX types as float; every other number is an int. */
-  readonly floatAttributes?: readonly string[];
 }
 
 /** ONNX multidirectional broadcasting of two shapes; a named dimension fits itself and 1. */
