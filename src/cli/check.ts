@@ -42,7 +42,8 @@ function check(given: string, options: { json?: true }): void {
     });
     return;
   }
-  const text = corpus && `${decimal(corpus.tokens)} tokens; single tokens have ${nats(corpus.unigramEntropy)} nats of entropy`;
+  const text =
+    corpus && `${decimal(corpus.tokens)} tokens; single tokens have ${nats(corpus.unigramEntropy)} nats of entropy`;
   words(options).print([
     line(`${given} is fit to run`, "good"),
     ...(text ? hanging("data    ", text) : []),

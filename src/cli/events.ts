@@ -4,7 +4,8 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
-import type { RunEvent } from "../journal/event.ts";
+import { tail } from "../host/tail.ts";
+import { parseEvent, type RunEvent } from "../journal/event.ts";
 import { reduce } from "../journal/reduce.ts";
 import { initialState, type RunState } from "../journal/state.ts";
 import { readJournal } from "../store/journal-file.ts";
@@ -49,9 +50,10 @@ async function events(given: string, options: Options): Promise<void> {
     else terminal.print(narrate(before, event, state));
   };
   const interrupt = onInterrupt();
+  const growth = tail(journal);
   try {
     for (;;) {
-      for (const event of readJournal(journal).events.slice(state.seq)) show(event);
+      for (const event of newEvents(growth.read(), state, journal)) show(event);
       if (!options.follow || isOver(state)) return;
       await wait(pollSeconds * 1000, undefined, { signal: interrupt.signal });
     }
@@ -59,7 +61,28 @@ async function events(given: string, options: Options): Promise<void> {
     if (!interrupt.signal.aborted) throw error;
     process.exitCode = 130;
   } finally {
+    growth.close();
     interrupt.dispose();
+  }
+}
+
+/** The events in `lines`; where a line does not go on from `state` (a torn one was cut off) the file is read anew. */
+function newEvents(lines: readonly string[], state: RunState, journal: string): readonly RunEvent[] {
+  const parsed: RunEvent[] = [];
+  for (const line of lines) {
+    const event = parseLine(line);
+    if (event?.seq !== state.seq + parsed.length + 1) return readJournal(journal).events.slice(state.seq);
+    parsed.push(event);
+  }
+  return parsed;
+}
+
+function parseLine(line: string): RunEvent | undefined {
+  try {
+    const parsed = parseEvent(JSON.parse(line));
+    return "event" in parsed ? parsed.event : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -17,7 +17,7 @@ export function onInterrupt(): Interrupt {
   const stop = (signal: NodeJS.Signals): void => {
     if (first !== undefined) process.exit(128 + constants.signals[signal]);
     first = signal;
-    controller.abort(new Error(signal));
+    controller.abort(signal);
   };
   const signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, stop);

@@ -27,10 +27,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description("Train on one vendor's accelerators, serve on another's, and let no hardware fault lose the run.")
     .version(version(), "-V, --version")
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "dualgauge: ")) });
+    .configureOutput({ outputError: (text, write) => write(oneLine(text)) });
   // A reader that went away (`dualgauge events | head`) ends the output, not the run.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreBrokenPipe);
-  const verb = verbs[argv[0] ?? ""];
+  const verb = verbs[(argv[0] === "help" ? argv[1] : argv[0]) ?? ""];
   try {
     if (verb) (await verb.load()).register(program);
     else for (const [name, { summary }] of Object.entries(verbs)) program.command(name).description(summary);
@@ -40,6 +40,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = exitCodeFor(error);
   }
 }
+
+/** Commander writes its suggestion on a line of its own. */
+const oneLine = (text: string): string => text.replace(/^error: /, "dualgauge: ").replace(/\n\(/, " (");
 
 function version(): string {
   const parsed: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));

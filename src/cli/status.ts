@@ -62,5 +62,7 @@ function report(state: RunState, document: StatusDocument, place: string, now: n
 }
 
 function faults({ faults: reports, lostSteps }: StatusDocument): Line[] {
-  return reports.length === 0 ? [] : [line(""), ...faultTable(reports), line(`${count(lostSteps, "step")} lost in all`)];
+  return reports.length === 0
+    ? []
+    : [line(""), ...faultTable(reports), line(`${count(lostSteps, "step")} lost in all`)];
 }

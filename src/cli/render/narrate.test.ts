@@ -73,6 +73,7 @@ const decide = (id: number, data: Partial<EventData["decided"]>): EventDraft[] =
       beforeStep: null,
       why: "first fault of this root on ascend-1",
       evidence: [],
+      fails: false,
       ...data,
     },
   },
