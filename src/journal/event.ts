@@ -40,6 +40,8 @@ const Decision = z.strictObject({
   evicted: name.nullable(),
   /** Resume before this step, because what was published from it on is distrusted. */
   beforeStep: z.int().positive().nullable(),
+  /** The run ends here: a person is asked, or a ceiling is reached. */
+  fails: z.boolean(),
   why: text,
   evidence,
 });
@@ -134,6 +136,8 @@ const data = {
     source: Source,
   }),
   "finish-intended": z.strictObject({ step: z.int().positive() }),
+  /** The last checkpoint does not hold what it should: the steps after the one before it are trained again. */
+  "finish-refused": z.strictObject({ step: z.int().positive(), why: text }),
   "run-finished": z.strictObject({
     checkpoint: CheckpointRef,
     finalLoss: z.number().nullable(),

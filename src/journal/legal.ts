@@ -51,6 +51,8 @@ function after(state: RunState, event: RunEvent): string | undefined {
       return state.recovering.includes(event.data.fault) ? undefined : `fault ${event.data.fault} is not recovering`;
     case "run-finished":
       return phase === "finishing" ? undefined : `run-finished while ${phase}`;
+    case "finish-refused":
+      return state.finishIntended ? undefined : "finish-refused without the intent";
     case "finish-intended":
       return attempt?.completed !== undefined ? undefined : "the last step is not completed";
     case "run-failed":

@@ -86,6 +86,7 @@ const drafts: EventDraft[] = [
       nodes: ["n-0", "n-1"],
       evicted: null,
       beforeStep: null,
+      fails: false,
       why: "budget",
       evidence: [],
     },

@@ -79,7 +79,13 @@ function step(before: RunState, event: RunEvent): RunState {
     case "completed":
       return onAttempt(state, (attempt) => ({ ...attempt, completed: event.data }));
     case "finish-intended":
-      return { ...state, phase: "finishing" };
+      return { ...state, phase: "finishing", finishIntended: true };
+    case "finish-refused":
+      return {
+        ...onAttempt(state, (attempt) => ({ ...attempt, outcome: "fault" })),
+        phase: "recovering",
+        finishIntended: false,
+      };
     case "run-finished":
       return { ...state, phase: "finished", finished: event.data, undecided: undefined, plan: undefined };
     case "run-failed":
@@ -152,6 +158,7 @@ function intended(state: RunState, data: EventData["launch-intended"]): RunState
     pool: data.pool,
     step,
     plan: undefined,
+    finishIntended: false,
     resume: undefined,
     lostSteps: state.lostSteps + Math.max(0, state.step - step),
     attempt: {

@@ -62,10 +62,12 @@ export function faultReports(state: RunState): FaultReport[] {
   const unseen = state.strikes
     .filter((strike) => strike.detectedAs === undefined)
     .map((strike) => {
-      const cause = state.faults.find((fault) => fault.epoch === strike.epoch && fault.at >= strike.at);
+      const cause = state.faults.find(
+        (fault) => fault.epoch === strike.epoch && fault.at >= strike.at && !fault.detected.retried,
+      );
       const why = cause
         ? `struck, but fault ${cause.id} ended the attempt before it could show`
-        : "struck, and had no effect that a detector is to see";
+        : "struck, and nothing came of it: what it spoilt was replaced before anything read it";
       return undetected({ ...strike, fired: true, why });
     });
   const struck = new Set(state.strikes.map((strike) => strike.fault));

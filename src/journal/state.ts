@@ -114,6 +114,7 @@ export interface RunState {
   readonly plan: Decision | undefined;
   /** Faults that wait for training to go on. */
   readonly recovering: readonly number[];
+  readonly finishIntended: boolean;
   readonly resume: { readonly checkpoint: CheckpointRef | null } | undefined;
   /** A checkpoint of at least step 1 was published at some time. */
   readonly published: boolean;
@@ -158,6 +159,7 @@ export const initialState: RunState = {
   undecided: undefined,
   plan: undefined,
   recovering: [],
+  finishIntended: false,
   resume: undefined,
   published: false,
   newest: { memory: undefined, disk: undefined },
