@@ -8,6 +8,8 @@ import { headerLength, MalformedSafetensors, parseHeader, type TensorEntry } fro
 
 export interface SafetensorsFile {
   readonly path: string;
+  /** Bytes in front of the tensors; their offsets count from here. */
+  readonly start: number;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly metadata: ReadonlyMap<string, string>;
   /** A tensor's bytes, copied; RangeError when there is none of that name. */
@@ -37,6 +39,7 @@ export function openSafetensors(path: string): SafetensorsFile {
     };
     return {
       path,
+      start,
       tensors,
       metadata: header.metadata,
       read(name) {

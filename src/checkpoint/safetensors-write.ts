@@ -5,6 +5,9 @@
 import { type TensorInfo, tensorBytes } from "./dtype.ts";
 import { encodeHeader } from "./safetensors-header.ts";
 
+/** What transformers wants to read in a file's metadata. */
+export const safetensorsMetadata = { format: "pt" } as const;
+
 /**
  * A file's bytes in order: header, then each tensor's pieces as `piecesOf` gives them, asked for in the header's order. A piece may
  * be overwritten once the next is asked for. RangeError when a tensor's pieces are not as many bytes as its shape needs.
@@ -12,7 +15,7 @@ import { encodeHeader } from "./safetensors-header.ts";
 export function* safetensorsPieces(
   tensors: readonly TensorInfo[],
   piecesOf: (tensor: TensorInfo) => Iterable<Uint8Array>,
-  metadata: Readonly<Record<string, string>> = { format: "pt" },
+  metadata: Readonly<Record<string, string>> = safetensorsMetadata,
 ): Generator<Uint8Array> {
   const { bytes, header } = encodeHeader(tensors, metadata);
   yield bytes;

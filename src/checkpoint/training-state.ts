@@ -4,6 +4,7 @@
  */
 import { float32View, type Tensor, type TensorInfo } from "./dtype.ts";
 import { encodeHeader } from "./safetensors-header.ts";
+import { safetensorsMetadata } from "./safetensors-write.ts";
 
 /** A parameter as the checkpoint sees it; `moments` is false for what no gradient updates (the routing bias). */
 export interface StateParameter {
@@ -64,7 +65,7 @@ export function layoutState(parameters: readonly StateParameter[]): StateLayout 
   const tensors: StagedTensor[] = [];
   let begin = 0;
   for (const { name, infos } of contents) {
-    const { bytes: header, header: placed } = encodeHeader(infos, { format: "pt" });
+    const { bytes: header, header: placed } = encodeHeader(infos, safetensorsMetadata);
     for (const entry of placed.tensors) {
       tensors.push({
         ...(name === weightsFile ? { part: "weights", parameter: entry.name } : partOf(entry.name)),
