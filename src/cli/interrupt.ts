@@ -6,6 +6,8 @@ import { constants } from "node:os";
 
 export interface Interrupt {
   readonly signal: AbortSignal;
+  /** Resolves at the first signal. */
+  readonly asked: Promise<void>;
   /** The signal that was caught first. */
   readonly caught: () => NodeJS.Signals | undefined;
   dispose(): void;
@@ -23,6 +25,7 @@ export function onInterrupt(): Interrupt {
   for (const signal of signals) process.on(signal, stop);
   return {
     signal: controller.signal,
+    asked: new Promise((resolve) => controller.signal.addEventListener("abort", () => resolve(), { once: true })),
     caught: () => first,
     dispose() {
       for (const signal of signals) process.off(signal, stop);
