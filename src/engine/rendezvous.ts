@@ -32,7 +32,9 @@ export class PortTaken extends Error {
 }
 
 const secretBytes = 32;
-const handshakeMilliseconds = 3000;
+/** How long a stranger may stay; a rank waits longer, for rank 0 may be compiling. */
+const helloMilliseconds = 3000;
+const welcomeMilliseconds = 30_000;
 const retryMilliseconds = 20;
 const strangersMax = 64;
 const refusals = { olderEpoch: 1, newerEpoch: 2, stranger: 3, taken: 4 } as const;
@@ -66,7 +68,7 @@ async function listen(meeting: Meeting): Promise<readonly Link[]> {
   const server = createServer();
   try {
     await bind(server, { host, port, signal });
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<readonly Link[]>((resolve, reject) => {
       const aborted = (): void => reject(signal.reason);
       if (signal.aborted) aborted();
       signal.addEventListener("abort", aborted, { once: true });
@@ -79,7 +81,7 @@ async function listen(meeting: Meeting): Promise<readonly Link[]> {
         socket.once("close", () => strangers.delete(socket));
         void greet(meeting, socket, links).then((joined) => {
           if (joined) strangers.delete(socket);
-          if (links.size === worldSize - 1) resolve();
+          if (links.size === worldSize - 1) resolve([...links.values()].sort((a, b) => a.peer - b.peer));
         });
       });
     });
@@ -87,7 +89,6 @@ async function listen(meeting: Meeting): Promise<readonly Link[]> {
     server.close();
     for (const socket of strangers) socket.destroy();
   }
-  return [...links.values()].sort((a, b) => a.peer - b.peer);
 }
 
 async function bind(server: Server, at: { host: string; port: number; signal: AbortSignal }): Promise<void> {
@@ -104,7 +105,7 @@ async function bind(server: Server, at: { host: string; port: number; signal: Ab
 
 /** True where a rank joined. */
 async function greet(meeting: Meeting, socket: Socket, links: Map<number, Link>): Promise<boolean> {
-  const hello = await readHello(socket, headerBytes + secretBytes);
+  const hello = await readHello(socket, headerBytes + secretBytes, helloMilliseconds);
   const header = hello && decodeHeader(hello.subarray(0, headerBytes));
   if (header?.kind !== "hello" || header.payloadBytes !== secretBytes) {
     socket.destroy();
@@ -116,8 +117,12 @@ async function greet(meeting: Meeting, socket: Socket, links: Map<number, Link>)
     setTimeout(() => socket.destroy(), 500).unref();
     return false;
   }
+  const { rank } = header;
   socket.write(frame(meeting, "welcome"));
-  links.set(header.rank, linkOf(meeting, socket, header.rank, hello!.subarray(headerBytes + secretBytes)));
+  const link = linkOf(meeting, socket, rank, hello!.subarray(headerBytes + secretBytes));
+  links.set(rank, link);
+  // It may have given up before it was greeted; then its next connection counts.
+  socket.once("close", () => links.get(rank) === link && links.delete(rank));
   return true;
 }
 
@@ -130,7 +135,7 @@ function refusalOf(meeting: Meeting, hello: Frame, secret: Buffer, links: Map<nu
 }
 
 /** The first `bytes` bytes or more; undefined where they do not come in time. Afterwards the socket is paused. */
-function readHello(socket: Socket, bytes: number): Promise<Buffer | undefined> {
+function readHello(socket: Socket, bytes: number, milliseconds: number): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     let heard = Buffer.alloc(0);
     const settle = (result: Buffer | undefined): void => {
@@ -146,7 +151,7 @@ function readHello(socket: Socket, bytes: number): Promise<Buffer | undefined> {
       if (heard.length >= bytes) settle(heard);
     };
     const end = (): void => settle(undefined);
-    const timer = setTimeout(end, handshakeMilliseconds);
+    const timer = setTimeout(end, milliseconds);
     socket.on("data", hear);
     socket.on("close", end);
   });
@@ -168,7 +173,7 @@ async function tryConnect(meeting: Meeting): Promise<Link | undefined> {
   socket.connect(meeting.port, meeting.host, () => {
     socket.write(Buffer.concat([frame(meeting, "hello", 0, secretBytes), meeting.secret]));
   });
-  const answer = await readHello(socket, headerBytes);
+  const answer = await readHello(socket, headerBytes, welcomeMilliseconds);
   const header = answer && decodeHeader(answer.subarray(0, headerBytes));
   if (header?.kind === "welcome" && header.epoch === meeting.epoch) {
     return linkOf(meeting, socket, 0, answer!.subarray(headerBytes));
