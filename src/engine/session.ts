@@ -55,6 +55,11 @@ async function loadRuntime(): Promise<Runtime> {
   }
 }
 
+/** Version of ONNX Runtime, for a checkpoint's manifest. */
+export async function runtimeVersion(): Promise<string> {
+  return (await loadRuntime()).env.versions.node ?? "unknown";
+}
+
 /** Opens a program for running. */
 export async function openSession(program: Program, options: SessionOptions = {}): Promise<Session> {
   const runtime = await loadRuntime();

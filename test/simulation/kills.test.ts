@@ -1,0 +1,46 @@
+/** The supervisor is killed after every single append of a run through faults; whoever comes next loses and doubles nothing. */
+import { describe, expect, test } from "vitest";
+import { random } from "../../src/spec/random.ts";
+import { scheduleSteps, tenFaults } from "./schedule.ts";
+import { type SimulationResult, simulate, simulatedRun } from "./simulate.ts";
+
+const seed = 7;
+const undisturbed = await simulate({ seed, file: simulatedRun({ steps: scheduleSteps }) });
+const faulty = await simulate({ seed, file: tenFaults(seed) });
+
+function expectSameEnd(result: SimulationResult, replay: string): void {
+  expect(result.violations, replay).toEqual([]);
+  expect(result.state.phase, replay).toBe("finished");
+  expect(result.state.finished?.weightsSha256, replay).toBe(undisturbed.state.finished?.weightsSha256);
+  expect(result.state.strikes.length, replay).toBe(10);
+}
+
+/** Runs `tenFaults(seed)` with a kill after each append in turn. */
+async function killAfterEach(from: number, below: number): Promise<void> {
+  for (let append = from; append < below; append++) {
+    const result = await simulate({ seed, file: tenFaults(seed), killAfterAppends: [append] });
+    const replay = `killed after append ${append}; replay: npm run simulate -- --seed ${seed} --kill ${append}`;
+    expectSameEnd(result, replay);
+    const starts = result.events.filter(({ type }) => type === "supervisor-started").length;
+    // The very first append is the run's creation: no supervisor had said that it started.
+    expect(starts, replay).toBe(append === 1 ? 1 : append === faulty.appends ? 1 : 2);
+  }
+}
+
+describe("a kill after each append", () => {
+  const blocks = 6;
+  const size = Math.ceil(faulty.appends / blocks);
+  test.each(Array.from({ length: blocks }, (_, block) => [block * size + 1]))("from append %i on", async (from) => {
+    expect(faulty.appends).toBeGreaterThan(50);
+    await killAfterEach(from, Math.min(from + size, faulty.appends + 1));
+  });
+});
+
+test("many kills in one run", async () => {
+  for (let round = 0; round < 40; round++) {
+    const dice = random(round, "kills");
+    const killAfterAppends = Array.from({ length: 20 }, () => 1 + dice.below(120)).sort((a, b) => a - b);
+    const result = await simulate({ seed: round, file: tenFaults(round), killAfterAppends });
+    expectSameEnd(result, `replay: npm run simulate -- --seed ${round} --kill ${killAfterAppends}`);
+  }
+});
