@@ -127,6 +127,7 @@ function simulatedWorld(
   const { clock } = cluster;
   const created: EventData["run-created"] = createdEvent(file, {
     identity: "simulated",
+    folder: "/",
     memory: { folder: "/memory", memoryBacked: true },
   });
   const folders = { memory: "/memory", disk: "/disk", cache: "/cache", epochFile: "/epoch" };
