@@ -231,8 +231,9 @@ describe("refused in one line, with nothing left behind", () => {
     },
   );
 
-  test("an operator that the platform does not have", async () => {
-    await refused({ unsupportedOperators: ["Softmax", "Gather"] }, /Gather.*Softmax/);
+  test("an operator or number format that the platform does not have", async () => {
+    await refused({ unsupportedOps: ["Softmax"] }, /port to ascend: EZ3003: .*Softmax.*; /);
+    await refused({ precisions: ["fp16"] }, /port to ascend: EZ3002: .*bf16.*; choose another --to/);
     expect(existsSync(destination)).toBe(false);
   });
 

@@ -15,7 +15,7 @@ import { operatorSet } from "../engine/onnx.ts";
 import type { Program } from "../engine/program.ts";
 import { openTokenizer, type Tokenizer } from "../engine/tokenizer.ts";
 import { BadInput } from "../spec/bad-input.ts";
-import type { Platform } from "../spec/vocabulary.ts";
+import type { Platform, Precision } from "../spec/vocabulary.ts";
 import { checkCoverage } from "./coverage.ts";
 import { type Destination, openDestination } from "./destination.ts";
 import { type ExportFormat, toGenerationConfig, toModelConfig } from "./model-config.ts";
@@ -30,8 +30,9 @@ export interface PortRequest {
   readonly format: ExportFormat;
   /** Whose toolkit must know every operator of the graphs. */
   readonly platform: Platform;
-  /** ONNX operators that it lacks besides those the catalog says (an emulated pool's `unsupportedOps`). */
-  readonly unsupportedOperators?: readonly string[];
+  /** What an emulated pool's `emulate` adds: operators that it lacks, and the only number formats that it has. */
+  readonly unsupportedOps?: readonly string[];
+  readonly precisions?: readonly Precision[] | undefined;
   readonly onProgress?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -67,7 +68,14 @@ export async function port(request: PortRequest): Promise<PortReport> {
     const programs = deepseekV3(model.config);
     const graphs = { "prefill.onnx": programs.prefill(), "decode.onnx": programs.decode() };
     const operators = operatorsOf(Object.values(graphs), request.format);
-    checkCoverage({ operators, platform: request.platform, also: request.unsupportedOperators ?? [] });
+    checkCoverage({
+      operators,
+      operatorSet,
+      precision: request.format,
+      platform: request.platform,
+      unsupportedOps: request.unsupportedOps ?? [],
+      precisions: request.precisions,
+    });
     const tokenizer = openTokenizer(model.tokenizer, model.config);
     const destination = openDestination(request.destination, [request.source, model.path], request.signal);
     try {
