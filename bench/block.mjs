@@ -7,17 +7,24 @@ import { cpus } from "node:os";
 export function writeBlock(file, command, text) {
   const begin = `<!-- by: ${command} -->`;
   const block = `${begin}\n${text.trim()}\n<!-- end -->`;
-  const before = existsSync(file) ? readFileSync(file, "utf8") : "# Performance\n\nFigures are written by the commands that measured them.\n";
+  const before = existsSync(file)
+    ? readFileSync(file, "utf8")
+    : "# Performance\n\nFigures are written by the commands that measured them.\n";
   const at = before.indexOf(begin);
   const end = before.indexOf("<!-- end -->", at);
-  const after = at < 0 ? `${before.trimEnd()}\n\n${block}\n` : before.slice(0, at) + block + before.slice(end + "<!-- end -->".length);
+  const after =
+    at < 0
+      ? `${before.trimEnd()}\n\n${block}\n`
+      : before.slice(0, at) + block + before.slice(end + "<!-- end -->".length);
   writeFileSync(file, after);
 }
 
 /** One line saying where and when: processor, cores, Node, date, commit. */
 export function provenance() {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-  const dirty = execFileSync("git", ["status", "--porcelain", "--untracked-files=no"], { encoding: "utf8" }).trim() ? " with changes" : "";
+  const dirty = execFileSync("git", ["status", "--porcelain", "--untracked-files=no"], { encoding: "utf8" }).trim()
+    ? " with changes"
+    : "";
   const processors = cpus();
   return `${processors[0]?.model.trim() ?? "unknown"}, ${processors.length} cores, Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}, commit ${commit}${dirty}`;
 }

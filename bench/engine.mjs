@@ -15,20 +15,55 @@ import { DeepseekConfig } from "../dist/spec/deepseek-config.js";
 import { random } from "../dist/spec/random.js";
 import { provenance, writeBlock } from "./block.mjs";
 
-const { values: options } = parseArgs({ options: { rounds: { type: "string", default: "15" }, dry: { type: "boolean" }, only: { type: "string" } } });
+const { values: options } = parseArgs({
+  options: { rounds: { type: "string", default: "15" }, dry: { type: "boolean" }, only: { type: "string" } },
+});
 const python = "/usr/bin/python3";
 
 /** Dense, 5.2 M parameters; and the same width with 8 experts in 4 groups, of which 2 are chosen. Both 2,048 tokens per step. */
-const shared = { vocab_size: 260, hidden_size: 256, num_attention_heads: 8, q_lora_rank: 96, kv_lora_rank: 64, qk_nope_head_dim: 32, qk_rope_head_dim: 16, v_head_dim: 32 };
-const experts = { n_routed_experts: 8, n_group: 4, topk_group: 2, num_experts_per_tok: 2, n_shared_experts: 1, first_k_dense_replace: 1 };
+const shared = {
+  vocab_size: 260,
+  hidden_size: 256,
+  num_attention_heads: 8,
+  q_lora_rank: 96,
+  kv_lora_rank: 64,
+  qk_nope_head_dim: 32,
+  qk_rope_head_dim: 16,
+  v_head_dim: 32,
+};
+const experts = {
+  n_routed_experts: 8,
+  n_group: 4,
+  topk_group: 2,
+  num_experts_per_tok: 2,
+  n_shared_experts: 1,
+  first_k_dense_replace: 1,
+};
 const workloads = [
   { name: "dense", batch: 8, length: 256, config: { ...shared, num_hidden_layers: 7, intermediate_size: 704 } },
-  { name: "mixture of experts", batch: 8, length: 256, config: { ...shared, ...experts, num_hidden_layers: 4, intermediate_size: 704, moe_intermediate_size: 192 } },
+  {
+    name: "mixture of experts",
+    batch: 8,
+    length: 256,
+    config: { ...shared, ...experts, num_hidden_layers: 4, intermediate_size: 704, moe_intermediate_size: 192 },
+  },
   {
     name: "example (mixture of experts, 512 tokens)",
     batch: 4,
     length: 128,
-    config: { ...shared, ...experts, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 4, kv_lora_rank: 32, q_lora_rank: 48, qk_nope_head_dim: 16, v_head_dim: 16, intermediate_size: 352, moe_intermediate_size: 96 },
+    config: {
+      ...shared,
+      ...experts,
+      hidden_size: 128,
+      num_hidden_layers: 4,
+      num_attention_heads: 4,
+      kv_lora_rank: 32,
+      q_lora_rank: 48,
+      qk_nope_head_dim: 16,
+      v_head_dim: 16,
+      intermediate_size: 352,
+      moe_intermediate_size: 96,
+    },
   },
 ];
 
@@ -41,7 +76,8 @@ function makeParameters(model) {
   return new Map(
     model.parameters.map(({ name, shape, init }) => {
       const data = new Float32Array(sizeOf(shape));
-      for (let i = 0; i < data.length; i++) data[i] = init.kind === "ones" ? 1 : init.kind === "zeros" ? 0 : 0.02 * draw.normal();
+      for (let i = 0; i < data.length; i++)
+        data[i] = init.kind === "ones" ? 1 : init.kind === "zeros" ? 0 : 0.02 * draw.normal();
       return [name, { shape, data }];
     }),
   );
@@ -49,21 +85,27 @@ function makeParameters(model) {
 
 function makeTokens(batch, length, vocabulary) {
   const draw = random(2, "bench tokens");
-  return { shape: [batch, length + 1], data: BigInt64Array.from({ length: batch * (length + 1) }, () => BigInt(draw.below(vocabulary))) };
+  return {
+    shape: [batch, length + 1],
+    data: BigInt64Array.from({ length: batch * (length + 1) }, () => BigInt(draw.below(vocabulary))),
+  };
 }
 
 async function openEngine(model, workload, parameters, tokens) {
   const program = model.grad({ microBatch: workload.batch, seqLength: workload.length, mtpLossWeight: 0 });
   const session = await openSession(program);
   const inputs = { ...Object.fromEntries(parameters), tokens };
-  const into = Object.fromEntries(program.outputs.map(({ name, shape }) => [name, { shape, data: new Float32Array(sizeOf(shape)) }]));
+  const into = Object.fromEntries(
+    program.outputs.map(({ name, shape }) => [name, { shape, data: new Float32Array(sizeOf(shape)) }]),
+  );
   return {
     async step() {
       const start = performance.now();
       await session.run(inputs, into);
       const seconds = (performance.now() - start) / 1000;
       let squares = 0;
-      for (const [name, { data }] of Object.entries(into)) if (name.startsWith("grad/")) for (const x of data) squares += x * x;
+      for (const [name, { data }] of Object.entries(into))
+        if (name.startsWith("grad/")) for (const x of data) squares += x * x;
       return { seconds, loss: into.loss.data[0], gradNorm: Math.sqrt(squares) };
     },
     close: () => session.close(),
@@ -82,7 +124,10 @@ async function openTorch(config, workload, parameters, tokens) {
     offset += data.length;
     parts.push(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
   }
-  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, batch: workload.batch, length: workload.length }));
+  writeFileSync(
+    join(folder, "config.json"),
+    JSON.stringify({ ...config, batch: workload.batch, length: workload.length }),
+  );
   writeFileSync(join(folder, "parameters.json"), JSON.stringify(layout));
   writeFileSync(join(folder, "parameters.bin"), Buffer.concat(parts));
   writeFileSync(join(folder, "tokens.bin"), Buffer.from(tokens.data.buffer));
@@ -117,8 +162,10 @@ async function measure(workload) {
   const engine = await openEngine(model, workload, parameters, tokens);
   const torch = await openTorch(config, workload, parameters, tokens);
   const [mine, theirs] = [await engine.step(), await torch?.step()];
-  if (theirs && Math.abs(mine.loss - theirs.loss) > 1e-4) throw new Error(`losses differ: ${mine.loss} and ${theirs.loss}`);
-  if (theirs && Math.abs(mine.gradNorm / theirs.gradNorm - 1) > 1e-3) throw new Error(`gradients differ: ${mine.gradNorm} and ${theirs.gradNorm}`);
+  if (theirs && Math.abs(mine.loss - theirs.loss) > 1e-4)
+    throw new Error(`losses differ: ${mine.loss} and ${theirs.loss}`);
+  if (theirs && Math.abs(mine.gradNorm / theirs.gradNorm - 1) > 1e-3)
+    throw new Error(`gradients differ: ${mine.gradNorm} and ${theirs.gradNorm}`);
   const runs = [];
   for (let round = 0; round < Number(options.rounds); round++) {
     const [a, b] = [await engine.step(), await torch?.step()];

@@ -27,7 +27,10 @@ export function register(program: Command): void {
   program
     .command("serve")
     .description("answer OpenAI requests from a model through the embedded engine, until Ctrl-C")
-    .argument("<dir>", "an exported directory, a checkpoint, or a run's directory (its export, else its newest checkpoint)")
+    .argument(
+      "<dir>",
+      "an exported directory, a checkpoint, or a run's directory (its export, else its newest checkpoint)",
+    )
     .option("--port <port>", "TCP port; 0 takes a free one", "8000")
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--name <name>", "how the model is called (default: after its run)")

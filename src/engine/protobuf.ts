@@ -7,7 +7,7 @@ const utf8 = new TextEncoder();
 
 /** A growing buffer with the writes that protocol buffers need; a message's length is put in once its body is written. */
 export class Writer {
-  #bytes = new Uint8Array(65_536);
+  #bytes = new Uint8Array(1024);
   #length = 0;
 
   finish(): Uint8Array {

@@ -20,6 +20,8 @@ export interface SamplingOptions {
   readonly temperature: number;
   readonly topP: number;
   readonly seed: number;
+  /** How many of the likeliest tokens each token reports in `top` (default none). */
+  readonly topLogprobs?: number;
   /** Token ids that end the sequence. */
   readonly stopTokens?: readonly number[];
 }

@@ -60,3 +60,11 @@ test("logits that are not finite are refused", () => {
   const options = { temperature: 1, topP: 1 };
   expect(() => chooseToken(Float32Array.of(1, Number.NaN), options, random(1, "n"))).toThrow("token 1 is NaN");
 });
+
+test("the likeliest tokens are reported best first, the lower index among equals", () => {
+  const top = (count: number) =>
+    chooseToken(logitsOf([0.2, 0.3, 0.2, 0.3]), { temperature: 0, topP: 1, topLogprobs: count }, random(1, "t")).top;
+  expect(top(0)).toBeUndefined();
+  expect(top(3)?.map(({ token }) => token)).toEqual([1, 3, 0]);
+  expect(top(9)?.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0)).toBeCloseTo(1, 6);
+});

@@ -4,10 +4,15 @@
  */
 import type { Random } from "../spec/random.ts";
 
-export interface Choice {
+export interface TokenProbability {
   readonly token: number;
   /** Natural log of the token's probability in the model's own distribution (temperature 1, no top-p). */
   readonly logprob: number;
+}
+
+export interface Choice extends TokenProbability {
+  /** The likeliest tokens, best first, where they were asked for. */
+  readonly top?: readonly TokenProbability[];
 }
 
 /**
@@ -17,9 +22,10 @@ export interface Choice {
  */
 export function chooseToken(
   logits: Float32Array,
-  { temperature, topP }: { readonly temperature: number; readonly topP: number },
+  options: { readonly temperature: number; readonly topP: number; readonly topLogprobs?: number },
   draw: Random,
 ): Choice {
+  const { temperature, topP, topLogprobs = 0 } = options;
   let best = 0;
   for (let token = 0; token < logits.length; token++) {
     const logit = logits[token]!;
@@ -30,11 +36,29 @@ export function chooseToken(
   let total = 0;
   for (const logit of logits) total += Math.exp(logit - max);
   const logprobOf = (token: number): number => logits[token]! - max - Math.log(total);
-  if (temperature === 0) return { token: best, logprob: logprobOf(best) };
+  const choice = (token: number): Choice => ({
+    token,
+    logprob: logprobOf(token),
+    ...(topLogprobs > 0 && {
+      top: likeliest(logits, topLogprobs).map((other) => ({ token: other, logprob: logprobOf(other) })),
+    }),
+  });
+  if (temperature === 0) return choice(best);
 
   const weights = Float64Array.from(logits, (logit) => Math.exp((logit - max) / temperature));
-  const token = topP < 1 ? fromNucleus(weights, topP, draw) : fromWeights(weights, draw);
-  return { token, logprob: logprobOf(token) };
+  return choice(topP < 1 ? fromNucleus(weights, topP, draw) : fromWeights(weights, draw));
+}
+
+/** The `count` tokens of the highest logits, best first, the lower index among equals. */
+function likeliest(logits: Float32Array, count: number): number[] {
+  const best: number[] = [];
+  for (let token = 0; token < logits.length; token++) {
+    if (best.length === count && logits[token]! <= logits[best.at(-1)!]!) continue;
+    const place = best.findIndex((other) => logits[token]! > logits[other]!);
+    best.splice(place === -1 ? best.length : place, 0, token);
+    if (best.length > count) best.pop();
+  }
+  return best;
 }
 
 function fromWeights(weights: Float64Array, draw: Random): number {

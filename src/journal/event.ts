@@ -62,6 +62,8 @@ const data = {
     injections: z.array(z.strictObject({ fault: name, pool: name, kind: name, rank: count, step: count.nullable() })),
     /** Where the memory tier lies, and whether that is memory (false: a disk folder stands in for it). */
     memoryFolder: path,
+    /** Folder from which relative paths in the run file start. */
+    folder: path,
     memoryBacked: z.boolean(),
   }),
   /** A failed run is tried again by a person: budgets start anew. */

@@ -23,6 +23,7 @@ const created: EventDraft = {
       { fault: "n/0", pool: "n", kind: "hang", rank: 0, step: 9 },
     ],
     memoryFolder: "/dev/shm/r",
+    folder: "/home/me",
     memoryBacked: true,
   },
 };

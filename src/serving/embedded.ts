@@ -27,7 +27,10 @@ export interface EmbeddedOptions {
 }
 
 /** Loads the model in `path`; BadInput says what is missing, corrupt or no model, or how to add the engine. */
-export async function openEmbedded(path: string, { name, threads = 1 }: EmbeddedOptions = {}): Promise<EmbeddedBackend> {
+export async function openEmbedded(
+  path: string,
+  { name, threads = 1 }: EmbeddedOptions = {},
+): Promise<EmbeddedBackend> {
   const model = await openModel(path);
   try {
     const { config, kind } = model;

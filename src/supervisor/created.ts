@@ -7,11 +7,12 @@ import { poolOrder, type RunFile } from "../spec/run-file.ts";
 
 export function createdEvent(
   file: RunFile,
-  { identity, memory }: { identity: string; memory: { folder: string; memoryBacked: boolean } },
+  given: { identity: string; folder: string; memory: { folder: string; memoryBacked: boolean } },
 ): EventData["run-created"] {
   return {
     name: file.name,
-    identity,
+    identity: given.identity,
+    folder: given.folder,
     steps: file.train.steps,
     pools: file.pools.map(({ name, emulate, workers, spares }) => ({
       ...{ name, workers, spares },
@@ -25,7 +26,7 @@ export function createdEvent(
         step: step ?? null,
       })),
     ),
-    memoryFolder: memory.folder,
-    memoryBacked: memory.memoryBacked,
+    memoryFolder: given.memory.folder,
+    memoryBacked: given.memory.memoryBacked,
   };
 }

@@ -15,32 +15,36 @@ function expectSameEnd(result: SimulationResult, replay: string): void {
   expect(result.state.strikes.length, replay).toBe(10);
 }
 
-/** Runs `tenFaults(seed)` with a kill after each append in turn. */
-async function killAfterEach(from: number, below: number): Promise<void> {
+/** Runs `tenFaults(seed)` with a kill at each append in turn. */
+async function killAtEach(when: "before" | "after", from: number, below: number): Promise<void> {
   for (let append = from; append < below; append++) {
-    const result = await simulate({ seed, file: tenFaults(seed), killAfterAppends: [append] });
-    const replay = `killed after append ${append}; replay: npm run simulate -- --seed ${seed} --kill ${append}`;
-    expectSameEnd(result, replay);
-    const starts = result.events.filter(({ type }) => type === "supervisor-started").length;
-    // The very first append is the run's creation: no supervisor had said that it started.
-    expect(starts, replay).toBe(append === 1 ? 1 : append === faulty.appends ? 1 : 2);
+    const result = await simulate({ seed, file: tenFaults(seed), kills: [{ append, when }] });
+    expectSameEnd(
+      result,
+      `killed ${when} append ${append}; replay: npm run simulate -- --seed ${seed} --kill ${when}:${append}`,
+    );
+    expect(result.killed, `nobody was killed ${when} append ${append}`).toBe(1);
   }
 }
 
-describe("a kill after each append", () => {
+describe.each(["after", "before"] as const)("a kill %s each append", (when) => {
   const blocks = 6;
   const size = Math.ceil(faulty.appends / blocks);
   test.each(Array.from({ length: blocks }, (_, block) => [block * size + 1]))("from append %i on", async (from) => {
     expect(faulty.appends).toBeGreaterThan(50);
-    await killAfterEach(from, Math.min(from + size, faulty.appends + 1));
+    await killAtEach(when, from, Math.min(from + size, faulty.appends + 1));
   });
 });
 
 test("many kills in one run", async () => {
   for (let round = 0; round < 40; round++) {
     const dice = random(round, "kills");
-    const killAfterAppends = Array.from({ length: 20 }, () => 1 + dice.below(120)).sort((a, b) => a - b);
-    const result = await simulate({ seed: round, file: tenFaults(round), killAfterAppends });
-    expectSameEnd(result, `replay: npm run simulate -- --seed ${round} --kill ${killAfterAppends}`);
+    const kills = Array.from({ length: 20 }, () => ({
+      append: 1 + dice.below(120),
+      when: dice.below(2) === 0 ? ("before" as const) : ("after" as const),
+    }));
+    const result = await simulate({ seed: round, file: tenFaults(round), kills });
+    const spelled = kills.map(({ append, when }) => `${when}:${append}`).join(",");
+    expectSameEnd(result, `replay: npm run simulate -- --seed ${round} --kill ${spelled}`);
   }
 });

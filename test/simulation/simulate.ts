@@ -25,8 +25,11 @@ export interface Simulation {
   readonly seed: number;
   readonly file: RunFile;
   readonly temper?: Temper;
-  /** The supervisor is killed after this many appends, counted over all supervisors; a new one comes a little later. */
-  readonly killAfterAppends?: readonly number[];
+  /**
+   * The supervisor is killed at these appends, counted over all supervisors, and a new one comes a little later: `after` the
+   * append (an intent is stored and not acted on), or `before` it (something was done and its outcome is not stored).
+   */
+  readonly kills?: readonly { readonly append: number; readonly when: "before" | "after" }[];
   /** Virtual seconds after which the run counts as stuck. */
   readonly limitSeconds?: number;
 }
@@ -36,39 +39,45 @@ export interface SimulationResult {
   readonly events: readonly RunEvent[];
   readonly cluster: SimulatedCluster;
   readonly appends: number;
+  /** How often the supervisor was killed. */
+  readonly killed: number;
   readonly seconds: number;
   /** Everything that must never happen and did; empty in a good run. */
   readonly violations: readonly string[];
 }
 
 export async function simulate(options: Simulation): Promise<SimulationResult> {
-  const { seed, file, temper = calm, killAfterAppends = [], limitSeconds = 20_000 } = options;
+  const { seed, file, temper = calm, kills = [], limitSeconds = 20_000 } = options;
   const clock = virtualClock();
   const cluster = simulatedCluster({ clock, seed, temper });
   const lines: string[] = [];
   const never = new AbortController().signal;
   let appends = 0;
+  let killed = 0;
   let end: RunState | undefined;
   while (end === undefined) {
     const events = replay(lines);
     const world = simulatedWorld({ file, cluster, events }, (text) => {
-      lines.push(...text.split("\n").filter((line) => line !== ""));
       appends++;
+      const kill = kills.find(({ append }) => append === appends);
+      if (kill?.when === "before") throw new Killed();
+      lines.push(...text.split("\n").filter((line) => line !== ""));
       if (clock.monotonicSeconds() > 1_000 + limitSeconds)
         throw new Error(`not over after ${limitSeconds} simulated seconds`);
-      if (killAfterAppends.includes(appends)) throw new Killed();
+      if (kill !== undefined) throw new Killed();
     });
     try {
       end = await supervise(world, never);
     } catch (error) {
       if (!(error instanceof Killed)) throw error;
+      killed++;
       await clock.wait(0.05 + (appends % 7) * 0.4);
     }
   }
   const seconds = clock.monotonicSeconds() - 1_000;
   await clock.wait(30);
   const events = replay(lines);
-  return { state: end, events, cluster, appends, seconds, violations: violationsOf({ end, events, cluster }) };
+  return { state: end, events, cluster, appends, killed, seconds, violations: violationsOf({ end, events, cluster }) };
 }
 
 function violationsOf({
@@ -118,6 +127,7 @@ function simulatedWorld(
   const { clock } = cluster;
   const created: EventData["run-created"] = createdEvent(file, {
     identity: "simulated",
+    folder: "/",
     memory: { folder: "/memory", memoryBacked: true },
   });
   const folders = { memory: "/memory", disk: "/disk", cache: "/cache", epochFile: "/epoch" };

@@ -108,6 +108,7 @@ function drafts(): EventDraft[] {
         order: ["ascend", "nvidia"],
         injections,
         memoryFolder: "/dev/shm/dualgauge-0/story",
+        folder: "/home/reader",
         memoryBacked: true,
       },
     },

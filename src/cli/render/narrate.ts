@@ -67,6 +67,12 @@ export function narrate(before: RunState, event: RunEvent, after: RunState): Lin
       return moment(at, `cannot see ${event.data.view} (${event.data.why}); nothing is concluded from its silence`);
     case "sighted":
       return moment(at, `sees ${event.data.view} again`);
+    case "finish-refused":
+      return [
+        ...moment(at, `the checkpoint of step ${event.data.step} does not hold what was trained`, "bad"),
+        ...part("seen", event.data.why),
+        ...part("done", "the steps after the checkpoint before it are trained again"),
+      ];
     case "run-finished":
     case "run-failed":
       return outcome(after);
@@ -132,6 +138,7 @@ function detected(at: number, data: EventData["fault-detected"], state: RunState
 function decided(data: EventData["decided"], before: RunState, after: RunState): Line[] {
   const fault: Fault | undefined = after.faults.find(({ id }) => id === data.fault);
   const leaves = before.pool !== undefined && data.pool !== before.pool;
+  if (data.fails) return part("done", `the run ends here (${data.action}): ${data.why}`, "bad");
   if (leaves) {
     return [
       ...part("done", `fail-over: the run leaves pool ${before.pool} for pool ${data.pool}`, "heading"),
