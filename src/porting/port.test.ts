@@ -148,6 +148,7 @@ describe("an export", () => {
     writeFileSync(file, bytes);
     const first = await port(request({ source: join(root, "run") }));
     expect(first.source.step).toBe(7);
+    await port(request({ source: join(root, "run"), destination: join(root, "run", "export") }));
     const again = await port(request({ source: destination, destination: join(root, "again") }));
     const sums = (files: typeof first.files) =>
       Object.fromEntries(
@@ -220,6 +221,8 @@ describe("refused in one line, with nothing left behind", () => {
     symlinkSync(source, join(root, "link"));
     await refused({ destination: join(root, "link", "export") }, /lies inside the source/);
     await refused({ destination: join(root, "absent", "export") }, /is no directory/);
+    const run = { source: join(root, "run") };
+    await refused({ ...run, destination: join(root, "run", "checkpoints", "export") }, /lies inside the source/);
   });
 
   test.skipIf(process.getuid?.() === 0)(
