@@ -140,6 +140,13 @@ describe("an export", () => {
     },
   );
 
+  test("takes away what a killed port to the same place left, and leaves alone what a living one writes", async () => {
+    const [dead, living] = [join(root, ".export.dualgauge-999999999"), join(root, `.export.dualgauge-${process.ppid}`)];
+    for (const left of [dead, living]) mkdirSync(left);
+    await port(request());
+    expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
+  });
+
   test("from a run takes the newest checkpoint that verifies; from an export it is the same again", async () => {
     const newer = publishExampleModel(join(root, "run", "checkpoints"), { step: 9, seed: 2 });
     const file = join(newer, "weights.safetensors");

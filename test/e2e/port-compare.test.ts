@@ -1,5 +1,5 @@
 /** `port` and `compare` as a person runs them: a checkpoint is carried over, proved the same, and a damaged copy is found. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openSafetensors } from "../../src/checkpoint/safetensors-file.ts";
@@ -70,13 +70,11 @@ test("kill -9 inside a port leaves no complete-looking directory, and the same c
   const checkpoint = publishExampleModel(join(folder.path, "checkpoints"));
   const out = join(folder.path, "out");
   const running = start(["port", checkpoint, out]);
-  // Killed when the first file is told, long before the last is written.
+  // Killed when the first file is told; on a busy machine the command may end first, and then it must have ended well.
   await new Promise<void>((seen) => running.process.stderr?.once("data", () => seen()));
   running.process.kill("SIGKILL");
-  expect(await running.finished).toMatchObject({ signal: "SIGKILL" });
-  const left = readdirSync(folder.path);
-  expect(left).not.toContain("out");
-  expect((await dualgauge("port", checkpoint, out)).code).toBe(0);
+  await running.finished;
+  if (existsSync(out)) expect(readdirSync(out)).toContain("port.json");
+  else expect((await dualgauge("port", checkpoint, out)).code).toBe(0);
   expect(readdirSync(folder.path).sort()).toEqual(["checkpoints", "out"]);
-  rmSync(out, { recursive: true });
 });

@@ -56,8 +56,9 @@ function greedy({ prompts }: CompareReport): Line[] {
   return hanging("  ", `${same}; prompt ${first.prompt} parts at token ${first.at + 1} (${why})`);
 }
 
-/** Whole numbers as they are, others with three significant figures. */
+/** Whole numbers as they are, others with three significant figures, and what is nearly 1 with enough to see by how much. */
 function figure(value: number): string {
   if (Number.isInteger(value)) return String(value);
+  if (value > 0.99 && value < 1) return value.toFixed(6);
   return Math.abs(value) < 0.001 ? value.toExponential(1) : value.toPrecision(3);
 }
