@@ -227,6 +227,7 @@ test("a supervisor killed with -9 loses nothing: status says so, the same comman
   expect(status).toMatchObject({ supervisor: null, pool: "alpha" });
   const again = await dualgauge("train", file, "--dir", dir, "--json");
   expect(trainOf(again)).toMatchObject({ state: "finished", lostSteps: 0, weightsSha256: undisturbed });
+  expect(again.stderr).toMatch(/attempt 1 is still alive: took its workers over at step \d/);
   expect(leftovers("killed", dir)).toEqual(nothing);
 });
 
