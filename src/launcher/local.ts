@@ -10,7 +10,7 @@ import { entryPoint } from "../host/entry-point.ts";
 import { systemErrorCode, writeDurably } from "../host/files.ts";
 import { identify, type ProcessIdentity } from "../host/processes.ts";
 import { lastLines } from "../host/tail.ts";
-import type { AgentOrder } from "./agent-record.ts";
+import { AgentOrder } from "./agent-record.ts";
 import { type AttemptOrder, type Launcher, LaunchFailed } from "./launcher.ts";
 import { type AttemptFiles, attemptFiles, type OpenAttempt, openAttempt } from "./local-observe.ts";
 import { livingAttempts, stopAttempt } from "./local-stop.ts";
@@ -113,7 +113,7 @@ function changeSignal(): ChangeSignal {
 }
 
 /** A heap that an injected out-of-memory can fill in a moment; tensors lie outside of it. */
-const smallHeapMebibytes = 192;
+const smallHeapMebibytes = 128;
 
 function embeddedWorker(order: AttemptOrder, rank: number): readonly string[] {
   const runsFull = order.spec.emulate.faults.some((fault) => fault.kind === "oom" && fault.rank === rank);
@@ -127,7 +127,7 @@ function agentOrder(
   how: { epochFile: string; port: number; workerCommand: (order: AttemptOrder, rank: number) => readonly string[] },
 ): AgentOrder {
   const { epoch, nodes, graceSeconds, spec } = order;
-  return {
+  return AgentOrder.parse({
     v: 1,
     run: spec.run,
     epoch,
@@ -154,7 +154,7 @@ function agentOrder(
       },
       log: files.log(rank),
     })),
-  };
+  });
 }
 
 /** A port that was free a moment ago; when another process takes it in between, rank 0 exits and the attempt is launched again. */
