@@ -75,19 +75,38 @@ async function tell(run: LoadedRun, dir: string, terminal: Terminal, interrupt: 
     return { state: state.phase, train: trained };
   }
   terminal.print([...learnedLines(run, state), line(""), ...faultTable(trained.faults)]);
+  const after = await carryOver(run, dir, state, terminal, interrupt.signal).catch((error: unknown) => {
+    if (!interrupt.signal.aborted) throw error;
+    process.exitCode = 130;
+    terminal.print([line(""), line("stopped; the run is trained, and the same command goes on after it")]);
+    return {};
+  });
+  return { state: state.phase, train: trained, ...after };
+}
+
+/** Chapters 2 to 4; throws the signal's reason between them when a person asks to stop. */
+async function carryOver(
+  run: LoadedRun,
+  dir: string,
+  state: RunState,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<object> {
   const pool = targetPool(run, state.pool);
   terminal.print(chapter(`2. port to the ${pool.name} gauge`));
-  const exported = await exportRun(run, dir, state, interrupt.signal);
-  terminal.print([...portLines(exported, pool, file.port.precision), ...chapter("3. compare")]);
+  const exported = await exportRun(run, dir, state, signal);
+  terminal.print([...portLines(exported, pool, run.file.port.precision), ...chapter("3. compare")]);
+  signal.throwIfAborted();
   const parity = await compareExport(run, dir, state);
   terminal.print([...parityLines(parity, pool), ...chapter("4. serve")]);
+  signal.throwIfAborted();
   if (parity.verdict === "different") process.exitCode = 1;
-  const answer = await answerOnce(run, exported.path);
+  const answer = await answerOnce(run, exported.path, signal);
   terminal.print(answerLines(answer));
   const files = placesOf(dir, state, exported.path);
   const next = [`dualgauge serve ${dir}`, `dualgauge events ${dir}`];
   terminal.print([...chapter("where everything lies"), ...places(Object.entries(files), next)]);
-  return { state: state.phase, train: trained, port: exported, compare: parity, answer, files };
+  return { port: exported, compare: parity, answer, files };
 }
 
 function learnedLines({ corpus }: LoadedRun, { validation }: RunState) {

@@ -56,9 +56,9 @@ export function exitCode({ phase }: RunState): number {
 function next({ phase }: RunState, dir: string) {
   switch (phase) {
     case "finished":
-      return [line(`next: dualgauge port ${dir} ${dir}/export && dualgauge serve ${dir}`)];
+      return [line(`next: dualgauge port ${dir} ${dir}/export`), line(`      dualgauge serve ${dir}`)];
     case "failed":
-      return [line(`next: dualgauge status ${dir}, mend the cause, then dualgauge train ${dir}`)];
+      return [line(`next: mend the cause, then dualgauge train ${dir}`)];
     default:
       return [line(`next: dualgauge train ${dir}`)];
   }
