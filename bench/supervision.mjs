@@ -48,7 +48,12 @@ async function measure({ workers, stepMilliseconds, steps }) {
       if (event.type === "launched") agent = event.data.agent?.pid;
       // From the second step to the last but one: neither start nor end.
       if (event.type === "progress" && (event.data.step === 2 || event.data.step === steps - 1)) {
-        marks.push({ step: event.data.step, cpu: cpuSeconds(process.pid), agent: cpuSeconds(agent), at: performance.now() });
+        marks.push({
+          step: event.data.step,
+          cpu: cpuSeconds(process.pid),
+          agent: cpuSeconds(agent),
+          at: performance.now(),
+        });
       }
     },
   });
