@@ -37,8 +37,11 @@ export function localLauncher(options: LocalOptions): Launcher {
     const attempt = openAttempt(filesOf(epoch), epoch, clock);
     opened.set(epoch, attempt);
     watcher?.close();
-    watcher = existsSync(filesOf(epoch).folder) ? watch(filesOf(epoch).folder, change.raise) : undefined;
-    // A folder that vanishes under the watcher is no reason to die: ticks go on without it.
+    // Only the agent's records wake the supervisor at once (a worker ended); what workers say can wait for the next tick, and
+    // waking up for each of their lines would cost more than all the rest of supervision.
+    const { records } = filesOf(epoch);
+    watcher = existsSync(records) ? watch(records, change.raise) : undefined;
+    // A file that vanishes under the watcher is no reason to die: ticks go on without it.
     watcher?.on("error", change.raise);
     return attempt;
   };
@@ -50,6 +53,8 @@ export function localLauncher(options: LocalOptions): Launcher {
       const port = await freePort();
       try {
         mkdirSync(files.folder, { recursive: true });
+        // Made here, so that it can be watched before the agent writes its first record.
+        closeSync(openSync(files.records, "a"));
         writeDurably(files.workerSpec, `${JSON.stringify(order.spec)}\n`);
         writeDurably(files.order, `${JSON.stringify(agentOrder(order, files, { epochFile, port, workerCommand }))}\n`);
       } catch (error) {

@@ -123,6 +123,7 @@ async function carry({ log, tiers }: World, checkpoint: CheckpointRef): Promise<
 
 async function launch(world: World, { pool, nodes, resume, why }: Of<"launch">): Promise<void> {
   const { log, launcher, policy } = world;
+  world.checkLease();
   log.append([{ type: "launch-intended", data: { pool, nodes: [...nodes], resume, why } }]);
   const { epoch } = log.state();
   world.raiseEpoch(epoch);
