@@ -66,26 +66,26 @@ function runStory() {
 
 /** The fleet, the first crash, the decision to leave, the end, and every chapter after it; `…` where something was left out. */
 function shortened(whole) {
-  const lines = whole.split("\n");
   const kept = [];
   let keeping = true;
-  let blockName = "";
-  for (const row of lines) {
+  const [chapters = ""] = whole.split("\nwhere everything lies\n");
+  for (const row of chapters.split("\n")) {
     const moment = /^ *[\d.]+ s {2}(.*)$/.exec(row)?.[1];
-    if (moment !== undefined) {
-      blockName = moment;
-      keeping = isTold(moment);
-    } else if (/^\S/.test(row) || row === "") keeping = !/^(fault |ascend\/|\d+ )/.test(row);
-    if (/will suffer/.test(row)) {
+    if (moment !== undefined) keeping = isTold(moment);
+    else if (/will suffer/.test(row)) {
       kept.push(`${row.slice(0, row.indexOf("will suffer"))}will suffer: …`);
       keeping = false;
-    } else if (/^ {2}\S/.test(row)) keeping = true;
+      continue;
+    } else if (/^(fault +kind|\d+ |[a-z]+\/\d+ )/.test(row)) keeping = false;
+    else if (/^( {2})?\S|^$/.test(row)) keeping = true;
     if (keeping) kept.push(row);
-    else if (kept.at(-1)?.trim() !== "…" && !kept.at(-1)?.endsWith("…") && blockName !== "") kept.push("      …");
+    else if (!/…$/.test(kept.at(-1) ?? "") && kept.at(-1) !== "") kept.push("      …");
   }
-  return kept.filter((row, index) => row !== "" || kept[index - 1] !== "");
+  return kept.filter((row) => row !== "" && !/^ {2}(weights|checkpoint|operators) /.test(row));
 }
 
 function isTold(moment) {
-  return /^(attempt|fault \d+: (process-signal|hang)|fault \d+ is over|carried over)/.test(moment);
+  return /^(attempt 1 |fault \d+: (process-signal|hang)|fault 2 is over|carried over|attempt \d+ on pool nvidia)/.test(
+    moment,
+  );
 }

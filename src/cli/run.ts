@@ -6,12 +6,13 @@ import type { Command } from "commander";
 import { trainDocument } from "../journal/select.ts";
 import type { RunState } from "../journal/state.ts";
 import { runFolders } from "../store/run-directory.ts";
+import { checkRunDirectory } from "../supervisor/run.ts";
 import { type Interrupt, onInterrupt } from "./interrupt.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
 import { printDocument, words } from "./output.ts";
 import { answerLines, chapter, learned, parityLines, places, portLines } from "./render/chapters.ts";
 import { fleet } from "./render/fleet.ts";
-import { hanging, line } from "./render/layout.ts";
+import { line } from "./render/layout.ts";
 import { faultTable } from "./render/outcome.ts";
 import { defaultDirectory } from "./run-place.ts";
 import { startAnew } from "./start-anew.ts";
@@ -44,6 +45,7 @@ async function run(given: string, options: Options): Promise<void> {
   const terminal = words(options);
   const interrupt = onInterrupt();
   try {
+    checkRunDirectory(dir, loaded);
     if (options.fresh) await startAnew(dir, loaded.file.name);
     const document = await tell(loaded, dir, terminal, interrupt);
     if (options.json) printDocument(document);
@@ -54,17 +56,13 @@ async function run(given: string, options: Options): Promise<void> {
 
 async function tell(run: LoadedRun, dir: string, terminal: Terminal, interrupt: Interrupt): Promise<object> {
   const { file } = run;
-  terminal.print([
+  const preface = [
     line(`dualgauge run ${file.name}: train on one vendor's chips, answer on the other's`, "heading"),
-    ...hanging(
-      "        ",
-      "No accelerator is used here: every pool is emulated by processes on this machine's CPU.",
-      "quiet",
-    ),
+    line("        No accelerator is used here: every pool is emulated by processes on this machine's CPU.", "quiet"),
     ...fleet(file, run),
     ...chapter("1. train"),
-  ]);
-  const state = await trainRun({ run, dir, terminal, signal: interrupt.signal });
+  ];
+  const state = await trainRun({ run, dir, preface, terminal, signal: interrupt.signal });
   const trained = trainDocument(state);
   process.exitCode = exitCode(state);
   if (state.phase !== "finished") {

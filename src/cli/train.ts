@@ -31,8 +31,8 @@ async function train(given: string, options: { dir?: string; json?: true }): Pro
   const terminal = words(options);
   const interrupt = onInterrupt();
   try {
-    terminal.print(fleet(run.file, run));
-    const state = await trainRun({ run, dir, terminal, signal: interrupt.signal });
+    const preface = fleet(run.file, run);
+    const state = await trainRun({ run, dir, preface, terminal, signal: interrupt.signal });
     const document = trainDocument(state);
     if (options.json) printDocument(document);
     else {

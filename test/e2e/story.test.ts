@@ -1,5 +1,5 @@
 /** `dualgauge run`, small: through faults over two pools, to an export that answers; again, anew, interrupted and killed. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -227,6 +227,7 @@ test("a supervisor killed with -9 loses nothing: status says so, the same comman
   expect(status).toMatchObject({ supervisor: null, pool: "alpha" });
   const again = await dualgauge("train", file, "--dir", dir, "--json");
   expect(trainOf(again)).toMatchObject({ state: "finished", lostSteps: 0, weightsSha256: undisturbed });
+  expect(again.stderr).toMatch(/attempt 1 is still alive: took its workers over at step \d/);
   expect(leftovers("killed", dir)).toEqual(nothing);
 });
 
@@ -238,4 +239,23 @@ test("another run's directory is refused, and nothing in it is changed", async (
   expect(stderr).toMatch(/^dualgauge: [^\n]*calm: holds run calm; choose another --dir[^\n]*\n$/);
   expect(readFileSync(join(dir, "journal.jsonl"))).toEqual(before);
   expect(existsSync(join(dir, "lease"))).toBe(false);
+});
+
+test("a corrupted checkpoint is refused by name, and nothing is written", async () => {
+  const copy = join(folder.path, "corrupt");
+  cpSync(join(dirOf("calm"), "checkpoints", "step-00000012"), copy, { recursive: true });
+  const weights = join(copy, "weights.safetensors");
+  const bytes = readFileSync(weights);
+  bytes[bytes.length - 1]! ^= 1;
+  writeFileSync(weights, bytes);
+  const destination = join(folder.path, "never");
+  for (const args of [
+    ["port", copy, destination],
+    ["serve", copy],
+  ]) {
+    const { code, stdout, stderr } = await dualgauge(...args);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/^dualgauge: [^\n]*corrupt: weights\.safetensors: its SHA-256 differs[^\n]*; [^\n]*\n$/);
+  }
+  expect(readdirSync(folder.path).filter((name) => name.includes("never"))).toEqual([]);
 });
