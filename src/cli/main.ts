@@ -8,12 +8,12 @@ import { BadInput } from "../spec/bad-input.ts";
 /** A verb's file exports `register`, which adds the verb with its options and action to the program. */
 interface Verb {
   summary: string;
-  /** `argv` starts with the verb itself, for groups that load one subcommand. */
-  load: () => Promise<{ register: (program: Command, argv: readonly string[]) => void | Promise<void> }>;
+  load: () => Promise<{ register: (program: Command) => void }>;
 }
 
 const verbs: Record<string, Verb> = {
   plan: { summary: "answer with figures before money is spent", load: () => import("./plan.ts") },
+  catalog: { summary: "list known accelerators and models, with sources", load: () => import("./catalog.ts") },
 };
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -22,9 +22,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "dualgauge: ")) });
   const verb = verbs[argv[0] ?? ""];
-  if (!verb) for (const [name, { summary }] of Object.entries(verbs)) program.command(name).description(summary);
+  if (verb) (await verb.load()).register(program);
+  else for (const [name, { summary }] of Object.entries(verbs)) program.command(name).description(summary);
   try {
-    if (verb) await (await verb.load()).register(program, argv);
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
     process.exitCode = exitCodeFor(error);

@@ -10,24 +10,38 @@ interface Subcommand {
   load: () => Promise<{ register: (program: Command) => void }>;
 }
 
-const subcommands: Record<string, Subcommand> = {};
+const subcommands: Record<string, Subcommand> = {
+  train: {
+    summary: "will this training run finish on this hardware, by when, in which layout",
+    load: () => import("./plan-train.ts"),
+  },
+  validate: { summary: "how far the model is off on published runs", load: () => import("./plan-validate.ts") },
+  diff: { summary: "what changed between two plans", load: () => import("./plan-diff.ts") },
+};
 
-/** Adds `plan` with the subcommand named in `argv` alone, or with all their summaries when none is. */
-export async function register(program: Command, argv: readonly string[]): Promise<void> {
-  const plan = program.command("plan").description("Answer with figures before money is spent.");
-  const given = argv[1] ?? "";
+/** Adds `plan`; what follows it on the command line goes to a group of its own, so that only the typed subcommand is loaded. */
+export function register(program: Command): void {
+  program
+    .command("plan")
+    .description("Answer with figures before money is spent.")
+    .argument("[subcommand...]", Object.keys(subcommands).join(", "))
+    .helpOption(false)
+    .allowUnknownOption()
+    .action((args: string[], _options: unknown, command: Command) => runGroup(args, command));
+}
+
+async function runGroup(args: readonly string[], parent: Command): Promise<void> {
+  const group = parent.createCommand("plan").description("Answer with figures before money is spent.");
+  group.copyInheritedSettings(parent);
+  group.name("dualgauge plan").helpOption("-h, --help");
+  const given = (args[0] === "help" ? args[1] : args[0]) ?? "";
   const chosen = subcommands[given];
-  if (chosen) {
-    (await chosen.load()).register(plan);
-    return;
-  }
-  if (given !== "" && !given.startsWith("-") && given !== "help")
+  if (chosen) (await chosen.load()).register(group);
+  else if (given !== "" && !given.startsWith("-"))
     throw new BadInput(
       `plan: unknown subcommand ${given.slice(0, 60)}${didYouMean(given, Object.keys(subcommands))}; see dualgauge plan --help`,
     );
-  for (const [name, { summary }] of Object.entries(subcommands)) plan.command(name).description(summary);
-  plan.addHelpText(
-    "after",
-    "\nExample:\n  dualgauge plan train --model deepseek-v3 --accelerator h800-sxm --devices 2048 --tokens 14.8e12",
-  );
+  else for (const [name, { summary }] of Object.entries(subcommands)) group.command(name).description(summary);
+  group.addHelpText("after", "\nExample:\n  dualgauge plan train --help");
+  await group.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
 }

@@ -106,13 +106,23 @@ export type ConstantName = keyof typeof constantPriors;
 /** One value per constant. */
 export type Constants = Readonly<Record<ConstantName, number>>;
 
-export const constantNames = Object.keys(constantPriors) as ConstantName[];
+const isConstantName = (name: string): name is ConstantName => name in constantPriors;
+
+export const constantNames: readonly ConstantName[] = Object.keys(constantPriors).filter(isConstantName);
+
+const guesses = guessesOf(constantPriors);
+
+function guessesOf(priors: Record<ConstantName, ConstantPrior>): Record<ConstantName, number> {
+  const values: Partial<Record<ConstantName, number>> = {};
+  for (const name of constantNames) values[name] = priors[name].guess;
+  return values as Record<ConstantName, number>;
+}
 
 /** A full set of constants from a partial one, the guesses standing in for what is missing. */
-export function constantsFrom(values: Partial<Record<ConstantName, number>>): Constants {
-  const filled: Record<string, number> = {};
-  for (const name of constantNames) filled[name] = values[name] ?? constantPriors[name].guess;
-  return filled as Record<ConstantName, number>;
+export function constantsFrom(values: Readonly<Record<string, number>>): Constants {
+  const filled = { ...guesses };
+  for (const name of constantNames) filled[name] = values[name] ?? filled[name];
+  return filled;
 }
 
 /** The guesses themselves, before any fit. */

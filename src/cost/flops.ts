@@ -2,6 +2,7 @@
  * Floating-point operations of training, under the conventions in which they are published.
  * Knows: which parameters multiply and how attention is counted. Does not know: time, devices.
  */
+import * as z from "zod";
 import { type Architecture, layerKinds, parameterCounts } from "../spec/architecture.ts";
 
 /**
@@ -9,7 +10,8 @@ import { type Architecture, layerKinds, parameterCounts } from "../spec/architec
  * Bridge); `model-full` counts the whole square (Megatron-LM until 2024, PaLM, MPT); `hardware-full-recompute` is 4/3 of
  * `model-full` (Megatron-LM 2021, BLOOM, OPT: one more forward pass).
  */
-export type FlopsConvention = "model-causal" | "model-full" | "hardware-full-recompute";
+export const FlopsConvention = z.enum(["model-causal", "model-full", "hardware-full-recompute"]);
+export type FlopsConvention = z.infer<typeof FlopsConvention>;
 
 /** Attention score width per layer: query/key and value dimensions over all heads, halved to their mean. */
 export function attentionWidth(a: Architecture): number {

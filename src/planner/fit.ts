@@ -2,7 +2,7 @@
  * Fits the cost model's constants to published runs: robust Gauss–Newton on logarithms with a prior.
  * Knows: residuals, weights, priors. Does not know: where rows or constants are kept.
  */
-import { type ConstantName, type Constants, constantNames, constantPriors, constantsFrom } from "../cost/constants.ts";
+import { type Constants, constantNames, constantPriors, constantsFrom } from "../cost/constants.ts";
 import { type PreparedCase, predictCase } from "./training-case.ts";
 
 /** Residuals above this (log scale, about 6 %) count linearly rather than squared (Huber 1964), so that no odd row rules. */
@@ -20,8 +20,9 @@ export interface Fit {
 const guesses = constantNames.map((name) => Math.log(constantPriors[name].guess));
 const spreads = constantNames.map((name) => constantPriors[name].spread);
 
-function constantsAt(logs: Float64Array): Constants {
-  const values: Partial<Record<ConstantName, number>> = {};
+/** Constants whose logarithms are `logs`, in the order of `constantNames`. */
+export function constantsAt(logs: Float64Array): Constants {
+  const values: Record<string, number> = {};
   constantNames.forEach((name, i) => {
     values[name] = Math.exp(logs[i] ?? 0);
   });
@@ -158,5 +159,3 @@ export function refitWithout(
   const step = newtonStep(columns, errors, kept, full.logs, 0);
   return full.logs.map((value, j) => value + (step[j] ?? 0));
 }
-
-export { constantsAt };

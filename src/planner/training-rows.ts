@@ -5,11 +5,11 @@
 import * as z from "zod";
 import { findAccelerator } from "../catalog/accelerators.ts";
 import { findModel } from "../catalog/models.ts";
-import type { Stack } from "../cost/constants.ts";
-import type { FlopsConvention } from "../cost/flops.ts";
-import type { TrainingPrecision } from "../cost/hardware.ts";
+import { type Stack, stacks } from "../cost/constants.ts";
+import { FlopsConvention } from "../cost/flops.ts";
+import { TrainingPrecision } from "../cost/hardware.ts";
 import { Architecture } from "../spec/architecture.ts";
-import type { Recompute, Schedule } from "../spec/layout.ts";
+import { Recompute, Schedule } from "../spec/layout.ts";
 
 const number = z.number().finite().nonnegative().nullish();
 const whole = z.int().positive().nullish();
@@ -82,57 +82,69 @@ export const TrainingRow = z.looseObject({
 export type TrainingRow = z.infer<typeof TrainingRow>;
 
 /** What was measured of a run, in base units. */
-export type Quantity =
-  | "stepSeconds"
-  | "tokensPerSecondPerDevice"
-  | "flopsPerSecondPerDevice"
-  | "mfu"
-  | "layerSeconds"
-  | "deviceHours"
-  | "days";
+export const Quantity = z.enum([
+  "stepSeconds",
+  "tokensPerSecondPerDevice",
+  "flopsPerSecondPerDevice",
+  "mfu",
+  "layerSeconds",
+  "deviceHours",
+  "days",
+]);
+export type Quantity = z.infer<typeof Quantity>;
+
+const unknownWhole = z.int().positive().nullable().default(null);
+const unknownAmount = z.number().positive().nullable().default(null);
+const flag = z.boolean().default(false);
 
 /** A published run with what is known and unknown (null) of its configuration. */
-export interface TrainingCase {
-  readonly id: string;
-  readonly family: string;
-  readonly accelerator: string;
-  readonly architecture: Architecture | null;
-  readonly modelName: string;
-  readonly devices: number | null;
-  readonly seq: number | null;
-  readonly globalBatch: number | null;
-  readonly microBatch: number | null;
-  readonly tp: number | null;
-  readonly pp: number | null;
-  readonly dp: number | null;
-  readonly ep: number | null;
-  readonly cp: number | null;
-  readonly vpp: number | null;
-  readonly zero: 0 | 1 | 2 | 3 | null;
-  readonly recompute: Recompute | null;
-  readonly schedule: Schedule | null;
-  readonly sequenceParallel: boolean | null;
-  readonly precision: TrainingPrecision;
-  readonly rowwiseScaling: boolean;
-  readonly stack: Stack;
-  readonly fusedAttention: boolean;
-  readonly tensorOverlap: boolean;
-  readonly forcedBalance: boolean;
-  readonly staticRouting: boolean;
-  readonly adaptersOnly: boolean;
-  readonly offloadedOptimizer: boolean;
-  readonly blockScaled: boolean;
-  readonly releaseYears: number;
-  readonly compiled: boolean;
-  readonly olderAttention: boolean;
+export const TrainingCase = z.strictObject({
+  id: z.string(),
+  family: z.string(),
+  accelerator: z.string(),
+  architecture: Architecture.nullable(),
+  modelName: z.string(),
+  devices: unknownWhole,
+  seq: unknownWhole,
+  globalBatch: unknownWhole,
+  microBatch: unknownWhole,
+  tp: unknownWhole,
+  pp: unknownWhole,
+  dp: unknownWhole,
+  ep: unknownWhole,
+  cp: unknownWhole,
+  vpp: unknownWhole,
+  zero: z
+    .union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)])
+    .nullable()
+    .default(null),
+  recompute: Recompute.nullable().default(null),
+  schedule: Schedule.nullable().default(null),
+  sequenceParallel: z.boolean().nullable().default(null),
+  precision: TrainingPrecision.default("bf16"),
+  stack: z.enum(stacks),
+  rowwiseScaling: flag,
+  blockScaled: flag,
+  fusedAttention: flag,
+  olderAttention: flag,
+  tensorOverlap: flag,
+  forcedBalance: flag,
+  staticRouting: flag,
+  adaptersOnly: flag,
+  offloadedOptimizer: flag,
+  compiled: flag,
+  /** Years of the software's release since January 2026, where a stack's releases are told apart. */
+  releaseYears: z.number().default(0),
   /** Network of this run where the row gives it: one-way bytes/s per device. */
-  readonly interBytesPerSecond: number | null;
-  readonly intraBytesPerSecond: number | null;
-  readonly quantity: Quantity;
-  readonly measured: number;
-  readonly convention: FlopsConvention;
-  readonly totalTokens: number | null;
-}
+  interBytesPerSecond: unknownAmount,
+  intraBytesPerSecond: unknownAmount,
+  quantity: Quantity,
+  measured: z.number().positive(),
+  convention: FlopsConvention.default("model-causal"),
+  totalTokens: unknownAmount,
+  source: z.string().default(""),
+});
+export type TrainingCase = z.infer<typeof TrainingCase>;
 
 /** Software by the words of a row, first match wins; `fused` says whether its attention is (FlashAttention came in 2022). */
 const stackWords: readonly (readonly [RegExp, Stack, boolean])[] = [
@@ -348,7 +360,8 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
     releaseYears: stack === "bridge" ? releaseOf(row) : 0,
     ...measurement,
     convention: conventionOf(row, stack),
-    totalTokens: known(row.measured.total_tokens),
+    totalTokens: row.measured.total_tokens || null,
+    source: row.source ?? "",
   };
 }
 
