@@ -14,7 +14,7 @@ export interface ConstantPrior {
 const prior = (guess: number, spread: number, meaning: string): ConstantPrior => ({ guess, spread, meaning });
 
 /** Chips by generation: what one compute kernel reaches is a property of the generation, not of the product name. */
-export const chipClasses = ["ampere", "hopper", "blackwell", "ascend", "tpu", "other"] as const;
+export const chipClasses = ["ampere", "hopper", "blackwell", "blackwellUltra", "ascend", "tpu", "other"] as const;
 export type ChipClass = (typeof chipClasses)[number];
 
 /** Software stacks by how they launch, fuse and overlap. */
@@ -36,6 +36,7 @@ export const constantPriors = {
   "gemm.ampere": prior(0.86, 0.06, "share of dense peak a large GEMM reaches"),
   "gemm.hopper": prior(0.78, 0.06, "share of dense peak a large GEMM reaches"),
   "gemm.blackwell": prior(0.75, 0.06, "share of dense peak a large GEMM reaches"),
+  "gemm.blackwellUltra": prior(0.78, 0.06, "share of dense peak a large GEMM reaches"),
   "gemm.ascend": prior(0.8, 0.1, "share of dense peak a large GEMM reaches"),
   "gemm.tpu": prior(0.75, 0.15, "share of dense peak a large GEMM reaches"),
   "gemm.other": prior(0.7, 0.2, "share of dense peak a large GEMM reaches"),
@@ -48,6 +49,7 @@ export const constantPriors = {
   "attention.ampere": prior(0.55, 0.15, "share of bf16 peak of fused attention"),
   "attention.hopper": prior(0.5, 0.15, "share of bf16 peak of fused attention"),
   "attention.blackwell": prior(0.5, 0.15, "share of bf16 peak of fused attention"),
+  "attention.blackwellUltra": prior(0.6, 0.15, "share of bf16 peak of fused attention"),
   "attention.ascend": prior(0.5, 0.2, "share of bf16 peak of fused attention"),
   "attention.older": prior(0.65, 0.2, "rate of FlashAttention-2 relative to kernels written for Hopper and later"),
   "attention.headDim": prior(24, 0.5, "head width at which fused attention has lost half"),
@@ -78,7 +80,12 @@ export const constantPriors = {
   "release.moe": prior(1, 0.3, "yearly factor on mixture overheads of one stack's releases"),
   "release.all": prior(1, 0.1, "yearly factor on everything of one stack's releases"),
   "moe.static": prior(0.4, 0.4, "mixture launch gaps with fixed capacity (dropped tokens) relative to dropless"),
-  "moe.ascend": prior(2, 0.4, "mixture overheads on Ascend relative to CUDA"),
+  "moe.graphs": prior(
+    0.4,
+    0.4,
+    "mixture launch gaps and permutation once whole steps run as graphs, relative to before",
+  ),
+  "moe.ascend": prior(2, 0.8, "mixture overheads on Ascend relative to CUDA"),
   misaligned: prior(2, 0.4, "slowdown of attention whose head width is no multiple of 8"),
   "launch.ascend": prior(1.5, 0.4, "launch gaps relative to CUDA"),
   blockScaled: prior(1.3, 0.3, "how much dearer block scales (MX, NV) are than tensor-wise ones"),

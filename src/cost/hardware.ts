@@ -27,7 +27,8 @@ export interface Hardware {
   readonly powerShare: number;
 }
 
-const blackwell = /^(b200|b300|gb200|gb300)/;
+const blackwell = /^(b200|gb200)/;
+const blackwellUltra = /^(b300|gb300)/;
 const hopper = /^(h100|h200|h800|h20|gh200)/;
 const ampere = /^(a100|a800)/;
 
@@ -36,6 +37,7 @@ export function chipClass(a: Accelerator): ChipClass {
   if (ampere.test(a.id)) return "ampere";
   if (hopper.test(a.id)) return "hopper";
   if (blackwell.test(a.id)) return "blackwell";
+  if (blackwellUltra.test(a.id)) return "blackwellUltra";
   if (a.vendor === "Huawei") return "ascend";
   return a.vendor === "Google" ? "tpu" : "other";
 }
@@ -45,6 +47,7 @@ const usualWattsPerPeak: Partial<Record<ChipClass, number>> = {
   ampere: 400 / 312e12,
   hopper: 700 / 989e12,
   blackwell: 1200 / 2500e12,
+  blackwellUltra: 1400 / 2500e12,
 };
 
 /** Cut-down chips (H20) have power to spare; what they gain ends at about a fifth. */

@@ -37,7 +37,7 @@ export function layerSeconds(setup: StepSetup, layout: Layout): PassSeconds {
   const backwardProducts = setup.adaptersOnly ? 1 : 2;
   // Launches run ahead of the device and only show where its work is shorter: a smooth maximum of the two.
   const host = hardware.chip === "ascend" ? c["launch.ascend"] : 1;
-  const newer = mixtureOverhead(setup) * (setup.staticRouting ? c["moe.static"] : 1);
+  const newer = mixtureOverhead(setup) * graphs(setup) * (setup.staticRouting ? c["moe.static"] : 1);
   const launch = host * (layers * c.layerLaunch + kinds.mixture * c["moe.launch"] * newer);
   const forward = smoothMaximum(products + attention + passes, launch / 3);
   const backward = smoothMaximum(products * backwardProducts + attention * 2.5 + passes * 1.5, (launch * 2) / 3);
@@ -53,6 +53,11 @@ export function layerSeconds(setup: StepSetup, layout: Layout): PassSeconds {
 export function mixtureOverhead(setup: StepSetup): number {
   const { constants: c, hardware } = setup;
   return (hardware.chip === "ascend" ? c["moe.ascend"] : 1) * c["release.moe"] ** setup.releaseYears;
+}
+
+/** Whole steps run as CUDA graphs with fused dispatch, dropless experts included, since Megatron Bridge 26.06. */
+function graphs(setup: StepSetup): number {
+  return setup.releaseYears > 0.4 ? setup.constants["moe.graphs"] : 1;
 }
 
 function smoothMaximum(a: number, b: number): number {
@@ -157,11 +162,11 @@ function attentionSeconds(setup: StepSetup, layout: Layout, tokens: number): num
   const width = shape.attentionWidth / layout.tp;
   if (setup.fusedAttention) {
     const chip = hardware.chip === "tpu" || hardware.chip === "other" ? "hopper" : hardware.chip;
-    const older = setup.olderAttention && (chip === "hopper" || chip === "blackwell");
+    const newer = chip === "hopper" || chip === "blackwell" || chip === "blackwellUltra";
     const rate =
       hardware.peakFlopsPerSecond *
       c[`attention.${chip}`] *
-      (older ? c["attention.older"] : 1) *
+      (newer ? c["attention.older"] ** setup.attentionAge : 1) *
       ((headDim * 1.2) / (headDim + c["attention.headDim"]));
     return (4 * tokens * shape.keysCausal * width) / rate;
   }

@@ -18,8 +18,8 @@ export interface StepSetup {
   readonly globalBatch: number;
   /** Attention that never writes its scores to memory (FlashAttention, arXiv:2205.14135). */
   readonly fusedAttention: boolean;
-  /** Kernels of FlashAttention-2's time on newer chips. */
-  readonly olderAttention: boolean;
+  /** Age of the attention kernels on chips newer than they: 0 written for the chip, 0.5 its first ones, 1 FlashAttention-2. */
+  readonly attentionAge: number;
   readonly sequenceParallel: boolean;
   /** Tensor-parallel traffic overlapped with products. */
   readonly tensorOverlap: boolean;

@@ -46,7 +46,7 @@ export function layerTraffic(setup: StepSetup, layout: Layout, pass: PassSeconds
 
 function tensorExposure(setup: StepSetup): number {
   const c = setup.constants;
-  if (setup.hardware.chip === "ascend") return Math.min(1, c["tensor.ascend"]);
+  if (setup.hardware.chip === "ascend" && setup.tensorOverlap) return Math.min(1, c["tensor.ascend"]);
   return Math.min(1, setup.tensorOverlap ? c["tensor.overlapped"] : c["tensor.megatron-2021"]);
 }
 

@@ -205,7 +205,7 @@ function setupOf(run: TrainingCase, hardware: Hardware, setting: Setting, consta
     seq: setting.seq,
     globalBatch: setting.globalBatch,
     fusedAttention: run.fusedAttention,
-    olderAttention: run.olderAttention,
+    attentionAge: run.attentionAge,
     sequenceParallel: run.sequenceParallel ?? run.stack !== "megatron-2021",
     tensorOverlap: run.tensorOverlap,
     forcedBalance: run.forcedBalance,

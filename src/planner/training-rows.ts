@@ -56,6 +56,7 @@ export const TrainingRow = z.looseObject({
       sequence_parallel: z.boolean().nullish(),
       zero_stage: z.int().min(0).max(3).nullish(),
       schedule: z.string().nullish(),
+      mc2: z.boolean().nullish(),
     })
     .nullish(),
   micro_batch: whole,
@@ -126,7 +127,7 @@ export const TrainingCase = z.strictObject({
   rowwiseScaling: flag,
   blockScaled: flag,
   fusedAttention: flag,
-  olderAttention: flag,
+  attentionAge: z.number().default(0),
   tensorOverlap: flag,
   forcedBalance: flag,
   staticRouting: flag,
@@ -345,6 +346,7 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
       stack === "bridge" ||
       stack === "megascale" ||
       stack === "megatron-core" ||
+      p.mc2 === true ||
       /asynctp/.test(words.replaceAll(" ", "")),
     forcedBalance: !/dropless/.test(words) || /force-balance|forced-balance/.test(words),
     staticRouting: /tokendrop|token drop/.test(
@@ -353,7 +355,7 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
     adaptersOnly: /\blora\b/.test(words),
     offloadedOptimizer: /cpu adamw offload/.test(words) && p.zero_stage === 3,
     compiled: stack !== "torchtitan" || /compile|async|nanotron/.test(words),
-    olderAttention: stack === "torchtitan" || stack === "fsdp" || stack === "deepspeed",
+    attentionAge: attentionAge(stack, words),
     interBytesPerSecond: networkOf(row),
     intraBytesPerSecond: linkOf(row),
     blockScaled: /mx|nvfp4/.test((row.precision ?? "").toLowerCase()),
@@ -378,6 +380,12 @@ function networkOf(row: TrainingRow): number | null {
   const bytes = (Number(rate[1]) / 8) * 1e9;
   if (perNode) return bytes / devices;
   return rails ? (bytes * Number(rails[1])) / devices : null;
+}
+
+function attentionAge(stack: Stack, words: string): number {
+  if (/liger/.test(words)) return 0;
+  if (stack === "torchtitan" || stack === "fsdp" || stack === "deepspeed") return 1;
+  return /nemo24|nemo 24\.0|24\.03|24\.07/.test(words) ? 0.5 : 0;
 }
 
 /** Years between January 2026 and the container release (`26.04.01`, `Container 25.11`) of a row; 0 when it names none. */
