@@ -88,7 +88,11 @@ function recurrentSeconds(setup: StepSetup, layout: Layout, tokens: number): num
 function scanSeconds(setup: StepSetup, layout: Layout, tokens: number): number {
   const mixer = setup.shape.architecture.recurrent;
   if (!mixer) return 0;
-  return memorySeconds(setup.hardware, setup.constants, (8 * 2 * tokens * mixer.inputWidth) / layout.tp);
+  return memorySeconds(
+    setup.hardware,
+    setup.constants,
+    (setup.constants.scan * 2 * tokens * mixer.inputWidth) / layout.tp,
+  );
 }
 
 function denseSeconds(setup: StepSetup, layout: Layout, tokens: number): number {
@@ -191,7 +195,8 @@ function quantizeSeconds(setup: StepSetup, values: number): number {
   if (setup.hardware.formatSpeed <= 1) return 0;
   const { constants: c } = setup;
   const scales = setup.rowwiseScaling ? c.rowwise : setup.blockScaled ? c.blockScaled : 1;
-  return memorySeconds(setup.hardware, c, c.quantize * scales * values);
+  const narrow = setup.hardware.formatSpeed > 2.5 ? c["quantize.fp4"] : 1;
+  return memorySeconds(setup.hardware, c, c.quantize * scales * narrow * values);
 }
 
 /** Output head and loss of one micro-batch on the stage that holds them, forward and backward. */

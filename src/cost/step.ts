@@ -52,11 +52,18 @@ export function bubbleUnits(layout: Layout): number {
   }
 }
 
+/** Layers on the stage that sets the pace: between the mean and the fullest of an uneven split. */
+function layersOfStage(layers: number, { pp, vpp }: Layout, uneven: number): number {
+  const mean = layers / pp;
+  const fullest = Math.ceil(layers / (pp * vpp)) * vpp;
+  return mean + Math.min(1, uneven) * Math.max(0, Math.min(fullest, Math.ceil(mean)) - mean);
+}
+
 /** One step of `setup` in `layout`; the caller has checked that the layout divides. Pure: equal input, equal output. */
 export function stepSeconds(setup: StepSetup, layout: Layout): StepParts {
   const { shape, hardware, constants: c, stack } = setup;
   const microBatches = microBatchesPerStep(setup.globalBatch, layout);
-  const layersHere = shape.layersWithPrediction / layout.pp;
+  const layersHere = layersOfStage(shape.layersWithPrediction, layout, c.uneven);
   const pass = layerSeconds(setup, layout);
   const head = headSeconds(setup, layout);
   // The head's stage is fuller than the mean; interleaving and hand-made partitions even most of it out.

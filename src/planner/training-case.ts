@@ -61,7 +61,7 @@ export function prepareCase(run: TrainingCase): PreparedCase | { reason: string 
 
 /**
  * The best, a typical and the worst setting under the guessed constants: they stand for the whole range. Typical is
- * the median where the parallel degrees are known, the quartile where even those are free: published runs were tuned.
+ * the median where the parallel degrees are known, the best tenth where even those are free: published runs were tuned.
  */
 function spanOf(run: TrainingCase, hardware: Hardware, settings: readonly Setting[]): Setting[] {
   if (settings.length <= 2) return [...settings];
@@ -69,7 +69,7 @@ function spanOf(run: TrainingCase, hardware: Hardware, settings: readonly Settin
   const ranked = settings
     .map((setting) => ({ setting, value: sign * quantityOf(run, hardware, setting, guessedConstants) }))
     .sort((a, b) => a.value - b.value);
-  const typical = ranked[Math.floor(ranked.length * (run.tp === null ? 0.25 : 0.5))];
+  const typical = ranked[Math.floor(ranked.length * (run.tp === null ? 0.1 : 0.5))];
   const pick = [ranked[0], typical, ranked[ranked.length - 1]];
   return pick.flatMap((entry) => (entry ? [entry.setting] : []));
 }
@@ -238,6 +238,9 @@ const timeLike = (run: TrainingCase): boolean =>
   run.quantity === "days" ||
   run.quantity === "deviceHours";
 
+/** Device-hours of whole published runs include what failures and restarts cost; large runs report nine tenths productive. */
+const usualGoodput = 0.9;
+
 function quantityOf(run: TrainingCase, hardware: Hardware, setting: Setting, constants: Constants): number {
   const setup = setupOf(run, hardware, setting, constants);
   const { layout, seq, globalBatch, devices, shape } = setting;
@@ -258,7 +261,7 @@ function quantityOf(run: TrainingCase, hardware: Hardware, setting: Setting, con
         hardware.peakFlopsPerSecond
       );
     case "deviceHours":
-      return total / tokensPerSecondPerDevice / 3600;
+      return total / tokensPerSecondPerDevice / 3600 / usualGoodput;
     case "days":
       return total / tokensPerSecondPerDevice / devices / 86400;
     default:

@@ -392,7 +392,8 @@ function attentionAge(stack: Stack, words: string): number {
 function releaseOf(row: TrainingRow): number {
   const version =
     /\b(2[3-9])\.(0[1-9]|1[0-2])\b/.exec(`${row.id} ${row.notes ?? ""}`) ?? /nemo(2[3-9])(0[1-9]|1[0-2])/.exec(row.id);
-  return version ? Number(version[1]) - 26 + (Number(version[2]) - 1) / 12 : 0;
+  // Before Megatron Bridge (mid-2025) the software was another one, and its age says nothing about this one.
+  return version ? Math.max(-0.5, Number(version[1]) - 26 + (Number(version[2]) - 1) / 12) : 0;
 }
 
 /** One-way bytes/s per device inside the node where a row counts its NVLinks (25 GB/s each since NVLink 2); null otherwise. */
