@@ -104,7 +104,7 @@ export function stageMemory(setup: StepSetup, layout: Layout, stage: number): Me
   const oneLayer = layerActivationBytes(setup, layout);
   const inFlight = microBatchesInFlight(layout, microBatches, stage);
   // While one layer runs backward under full recompute, all of its inner values exist once.
-  const working = layout.recompute === "full" ? layerActivationBytes(setup, { ...layout, recompute: "selective" }) : 0;
+  const working = layout.recompute === "full" ? layerActivationBytes(setup, { ...layout, recompute: "none" }) : 0;
   const activations = layersHere * oneLayer * inFlight + working;
   const tokens = (layout.microBatch * setup.seq) / layout.cp;
   const logits = stage === layout.pp - 1 ? (tokens * a.vocab * 6) / layout.tp : 0;

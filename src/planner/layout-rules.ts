@@ -57,7 +57,9 @@ function modelRule({ architecture: a, seq }: LayoutFrame, { tp, pp, cp, vpp }: L
     return broken("does not divide: layers", `${a.layers} layers are fewer than pp ${pp} × vpp ${vpp} stages`);
   const perChunk = Math.ceil(a.layers / chunks);
   // A last chunk may be shorter (the output head fills it), an empty one may not.
-  if (perChunk * (chunks - 1) >= a.layers)
+  // Megatron can count the embedding and the head as layers, which makes Llama 3's 126 even.
+  const even = (a.layers + 2) % chunks === 0 || (a.layers + 1) % chunks === 0;
+  if (!even && perChunk * (chunks - 1) >= a.layers)
     return broken(
       "does not divide: layers",
       `${a.layers} layers over pp ${pp} × vpp ${vpp} stages of ${perChunk} leave one empty`,

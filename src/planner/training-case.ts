@@ -196,6 +196,12 @@ function fits(run: TrainingCase, hardware: Hardware, setting: Setting): boolean 
   return deviceMemory(setup, layout).total <= hardware.memoryBytes * 0.95;
 }
 
+/** Bytes on the fullest device in the case's first setting. */
+export function predictMemory({ run, hardware, settings }: PreparedCase): number | null {
+  const [setting] = settings;
+  return setting ? deviceMemory(setupOf(run, hardware, setting, guessedConstants), setting.layout).total : null;
+}
+
 function setupOf(run: TrainingCase, hardware: Hardware, setting: Setting, constants: Constants): StepSetup {
   return {
     shape: setting.shape,

@@ -73,6 +73,7 @@ export const TrainingRow = z.looseObject({
     total_tokens: number,
     days: number,
   }),
+  memory_reported: z.string().max(200).nullish(),
   layer_ms: z.record(z.string(), z.unknown()).nullish(),
   notes: z.string().max(5000).nullish(),
   source: z.string().max(1000).nullish(),
@@ -143,6 +144,8 @@ export const TrainingCase = z.strictObject({
   measured: z.number().positive(),
   convention: FlopsConvention.default("model-causal"),
   totalTokens: unknownAmount,
+  /** Memory that the run reported on its devices. */
+  reportedMemoryBytes: unknownAmount,
   source: z.string().default(""),
 });
 export type TrainingCase = z.infer<typeof TrainingCase>;
@@ -363,6 +366,7 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
     ...measurement,
     convention: conventionOf(row, stack),
     totalTokens: row.measured.total_tokens || null,
+    reportedMemoryBytes: memoryOf(row),
     source: row.source ?? "",
   };
 }
@@ -394,6 +398,12 @@ function releaseOf(row: TrainingRow): number {
     /\b(2[3-9])\.(0[1-9]|1[0-2])\b/.exec(`${row.id} ${row.notes ?? ""}`) ?? /nemo(2[3-9])(0[1-9]|1[0-2])/.exec(row.id);
   // Before Megatron Bridge (mid-2025) the software was another one, and its age says nothing about this one.
   return version ? Math.max(-0.5, Number(version[1]) - 26 + (Number(version[2]) - 1) / 12) : 0;
+}
+
+/** Bytes of a note such as `56GB`, which tools mean as GiB; null when it holds no number. */
+function memoryOf(row: TrainingRow): number | null {
+  const amount = /(\d+(?:\.\d+)?) ?Gi?B/.exec(row.memory_reported ?? "");
+  return amount ? Number(amount[1]) * 2 ** 30 : null;
 }
 
 /** One-way bytes/s per device inside the node where a row counts its NVLinks (25 GB/s each since NVLink 2); null otherwise. */

@@ -7,7 +7,7 @@ import { constantsFrom } from "../cost/constants.ts";
 import { parameterCounts } from "../spec/architecture.ts";
 import { accuracyBadge, type RunTraits } from "./accuracy.ts";
 import { type PreparedCase, predictCase, prepareCase } from "./training-case.ts";
-import { configurationKey, TrainingRow, trainingCase } from "./training-rows.ts";
+import { configurationKey, type TrainingCase, TrainingRow, trainingCase } from "./training-rows.ts";
 import type { ValidationRow } from "./validate.ts";
 
 /** One row: predicted with the constants fitted without its configuration when it is a published one, else with the committed ones. */
@@ -19,21 +19,30 @@ export function validateTrainingRow(value: unknown): ValidationRow {
   }
   const run = trainingCase(parsed.data);
   if ("reason" in run) return unpredicted(value, run.reason);
-  const prepared = prepareCase(run);
-  if ("reason" in prepared)
-    return { ...unpredicted(value, prepared.reason), measured: run.measured, quantity: run.quantity };
-  const key = configurationKey(run);
-  const { predicted, low, high } = predictCase(prepared, constantsFrom(constantsWithout(key) ?? calibration.constants));
-  if (!Number.isFinite(predicted)) return unpredicted(value, "the model gives no finite figure for this configuration");
-  return {
+  return validateCase(run);
+}
+
+/** The same for a case that has been read already. */
+export function validateCase(run: TrainingCase): ValidationRow {
+  const known = {
     id: run.id,
-    predicted,
     measured: run.measured,
     quantity: run.quantity,
-    error: Math.abs(predicted - run.measured) / run.measured,
-    basis: accuracyBadge(traitsOf(prepared), key).basis,
     family: run.family,
     accelerator: run.accelerator,
+  };
+  const nothing = { ...known, predicted: null, error: null, basis: null };
+  const prepared = prepareCase(run);
+  if ("reason" in prepared) return { ...nothing, reason: prepared.reason };
+  const key = configurationKey(run);
+  const { predicted, low, high } = predictCase(prepared, constantsFrom(constantsWithout(key) ?? calibration.constants));
+  if (!Number.isFinite(predicted))
+    return { ...nothing, reason: "the model gives no finite figure for this configuration" };
+  return {
+    ...known,
+    predicted,
+    error: Math.abs(predicted - run.measured) / run.measured,
+    basis: accuracyBadge(traitsOf(prepared), key).basis,
     range: [low, high],
   };
 }
