@@ -1,8 +1,9 @@
 /**
  * Measures the layout search: seconds against the number of layouts, and evaluations per second. Run it with
- * `node bench/plan.mjs [--json]` after `npm run setup`; `--svg FILE` plots layouts against time.
+ * `npm run bench -- plan [--json] [--write]`; `--write` puts the figures and a plot of layouts against time into the docs.
  */
 import { writeFileSync } from "node:fs";
+
 import { requireAccelerator } from "../dist/catalog/accelerators.js";
 import { calibration } from "../dist/catalog/calibration.js";
 import { requireModel } from "../dist/catalog/models.js";
@@ -10,6 +11,7 @@ import { constantsFrom } from "../dist/cost/constants.js";
 import { answerLine, whyLost } from "../dist/planner/explain.js";
 import { searchLayouts } from "../dist/planner/search.js";
 import { evaluateTraining, prepareQuestion } from "../dist/planner/train.js";
+import { provenance, writeBlock } from "./block.mjs";
 
 /** Calculon's full evaluation, measured on two workers of another machine: a figure to compare with, not a run beside it. */
 const calculonPerSecond = 123;
@@ -90,19 +92,30 @@ const count = 50_000;
 for (let i = 0; i < count; i++) evaluateTraining(prepared, { ...layout, microBatch: 1 + (i & 1) });
 const perSecond = count / cpuSeconds(started);
 
+const ratio = perSecond / calculonPerSecond;
 if (process.argv.includes("--json"))
   process.stdout.write(`${JSON.stringify({ rows, evaluationsPerSecond: perSecond, calculonPerSecond })}\n`);
 else {
-  for (const { model, devices, candidates, evaluated, cpuSeconds: seconds } of rows)
-    process.stdout.write(
-      `${model.padEnd(16)} ${String(devices).padStart(6)} devices ${String(candidates).padStart(7)} layouts ${String(evaluated).padStart(6)} legal ${seconds.toFixed(3)} CPU s\n`,
-    );
-  process.stdout.write(
-    `${Math.round(perSecond).toLocaleString("en-US")} full evaluations a CPU second, ${(perSecond / calculonPerSecond).toFixed(0)} × Calculon's ${calculonPerSecond}\n`,
+  const table = rows.map(
+    ({ model, devices, candidates, evaluated, cpuSeconds: seconds }) =>
+      `| ${model} | ${devices} | ${candidates} | ${evaluated} | ${seconds.toFixed(3)} |`,
   );
+  const text = `Layout search with its explanation, one core: ${provenance()}.
+
+| model | devices | layouts | legal | CPU seconds |
+|---|--:|--:|--:|--:|
+${table.join("\n")}
+
+${Math.round(perSecond).toLocaleString("en-US")} full evaluations (time, memory, failures, money) a CPU second: ${ratio.toFixed(0)} × the ${calculonPerSecond} a second that
+Calculon made with two workers on another machine. It was not at hand for a run beside this one, so the ratio is rough.
+
+![legal layouts against seconds](performance-plan.svg)`;
+  process.stdout.write(`${text}\n`);
+  if (process.argv.includes("--write")) {
+    writeFileSync(new URL("../docs/performance-plan.svg", import.meta.url), plot());
+    writeBlock(new URL("../docs/performance.md", import.meta.url).pathname, "npm run bench -- plan --write", text);
+  }
 }
-const svg = process.argv.indexOf("--svg");
-if (svg > 0 && process.argv[svg + 1]) writeFileSync(process.argv[svg + 1], plot());
 
 function plot() {
   const [width, height, pad] = [560, 360, 60];

@@ -46,15 +46,19 @@ export interface TensorSpec {
  *   for every routed layer `load/<layer>` float32 [n_routed_experts]: tokens routed to each expert (exact integers).
  * - `logprob`: inputs `tokens` int64 [batch, length + 1] (both dynamic); output `logprob` float32 [batch, length]: natural-log
  *   probability of each next token; and `logits` float32 [batch, length, vocab_size].
- * - `prefill`: inputs `tokens` int64 [batch, length]; outputs `logits` float32 [batch, vocab_size] of the last position and the
+ * - `prefill`: inputs `tokens` int64 [batch, length] and `lastPosition` int64 [batch], the index of each prompt's last token (prompts of
+ *   unequal length are padded on the right with any token); outputs `logits` float32 [batch, vocab_size] at that position and the
  *   compressed cache `cache/<layer>` float32 [batch, length, kv_lora_rank + qk_rope_head_dim] (latent after norm | rotated key).
- * - `decode`: inputs `tokens` int64 [batch, 1], `position` int64 [batch], `cache/<layer>` [batch, past, …]; outputs `logits`
- *   float32 [batch, vocab_size] and `newCache/<layer>` float32 [batch, 1, …], which the caller appends.
+ * - `decode`: inputs `tokens` int64 [batch, 1], `position` int64 [batch] (tokens before this one), `cache/<layer>` [batch, past, …] of
+ *   which rows at and after `position` are not looked at, so that a buffer may be longer than what it holds; outputs `logits`
+ *   float32 [batch, vocab_size] and `newCache/<layer>` float32 [batch, 1, …], which the caller writes at row `position`.
  */
 export interface ModelPrograms {
   readonly parameters: readonly ParameterSpec[];
-  grad(shape: { microBatch: number; seqLength: number; mtpLossWeight: number }): Program;
-  logprob(): Program;
-  prefill(): Program;
-  decode(): Program;
+  /** `expertCapacityFactor`: slots per expert as a multiple of an even share, which drops the rest; undefined drops no token. */
+  grad(shape: { microBatch: number; seqLength: number; mtpLossWeight: number; expertCapacityFactor?: number }): Program;
+  /** With sizes given, every shape in the graph is static, as Ascend's ATC wants. */
+  logprob(fixed?: { batch: number; length: number }): Program;
+  prefill(fixed?: { batch: number; length: number }): Program;
+  decode(fixed?: { batch: number; past: number }): Program;
 }

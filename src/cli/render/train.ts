@@ -19,6 +19,20 @@ export interface RenderedPlan {
   readonly notes: readonly string[];
 }
 
+const columnsMax = 100;
+
+/** Breaks a sentence at blanks so that no line is wider than the tables; further lines are indented. */
+function wrapped(sentence: string): string {
+  const lines: string[] = [""];
+  for (const word of sentence.split(" ")) {
+    const line = lines[lines.length - 1] ?? "";
+    if (line === "") lines[lines.length - 1] = word;
+    else if (line.length + word.length + 1 <= columnsMax) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(`  ${word}`);
+  }
+  return lines.join("\n");
+}
+
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
@@ -29,7 +43,7 @@ export function renderPlan({ answer, best, badge, search, stack, notes }: Render
   ];
   blocks.push(partsTable(best));
   if (search) blocks.push(...searchBlocks(best, search));
-  if (notes.length > 0) blocks.push(notes.map((note) => `note: ${note}`).join("\n"));
+  if (notes.length > 0) blocks.push(notes.map((note) => wrapped(`note: ${note}`)).join("\n"));
   return `${blocks.join("\n\n")}\n`;
 }
 
@@ -90,7 +104,7 @@ function searchBlocks(best: TrainingEstimate, search: SearchResult): string[] {
     layoutRow(i === 0 ? "best" : String(i + 1), estimate),
   );
   blocks.push(table(layoutColumns, rows));
-  if (runnerUp) blocks.push(`runner-up (2): ${whyLost(best, runnerUp)}`);
+  if (runnerUp) blocks.push(wrapped(`runner-up (2): ${whyLost(best, runnerUp)}`));
   const front = search.pareto.slice(0, 6).map((estimate) => layoutRow("", estimate));
   if (front.length > 1)
     blocks.push(`less memory or fewer devices, at the least cost in time:\n${table(layoutColumns, front)}`);

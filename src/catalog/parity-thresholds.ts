@@ -1,0 +1,69 @@
+/**
+ * How far two runs of one model may lie apart and still count as the same model, as the vendors and serving projects publish it.
+ * Knows: limits with their sources (read 2026-11-23). Does not know: how anything is measured or judged.
+ */
+
+export interface ParityThreshold {
+  readonly limit: number;
+  readonly source: string;
+}
+
+/**
+ * Bound on the error that one operator may accumulate in a number format, relative to the result's size. A model adds its blocks'
+ * errors, which are independent, so that they grow with the square root of their number.
+ */
+export const accumulatedRelativeError = {
+  fp32: { limit: 2 ** -11, source: "msprobe API checker, standard_config.py: accumulative error bound of float32" },
+  bf16: { limit: 2 ** -7, source: "msprobe API checker, standard_config.py: accumulative error bound of bfloat16" },
+} as const satisfies Record<string, ParityThreshold>;
+
+const hiascendRule = "hiascend accuracy comparison guide and msprobe const.py";
+
+/**
+ * The vendor's rule for one tensor: it fails with a cosine below `fairCosine` and an error above `smallError`, with a cosine below
+ * `poorCosine`, or with an error above `largeError`.
+ */
+export const tensorComparison = {
+  fairCosine: { limit: 0.99, source: hiascendRule },
+  smallError: { limit: 0.001, source: hiascendRule },
+  poorCosine: { limit: 0.9, source: hiascendRule },
+  largeError: { limit: 1, source: hiascendRule },
+} as const satisfies Record<string, ParityThreshold>;
+
+/**
+ * Where greedy answers part, each side's token must be nearly as likely on the other side: within `closeNats` whatever its rank, or
+ * within `gapNats` and the other side's second choice.
+ */
+export const nearTie = {
+  closeNats: {
+    limit: 0.125,
+    source: "serving projects' tightening of vLLM's check_logprobs_close: gap of 0.125 to 0.5 nats",
+  },
+  gapNats: {
+    limit: 0.5,
+    source: "serving projects' tightening of vLLM's check_logprobs_close: gap of 0.125 to 0.5 nats",
+  },
+  rank: {
+    limit: 2,
+    source: "the same: rank of the other side's token at most 2 (vLLM's own test allows its top-N list)",
+  },
+} as const satisfies Record<string, ParityThreshold>;
+
+/**
+ * A token whose next-best expert scores within rounding of its best goes to another expert on the other side, and its logits differ by
+ * far more than rounding. Such a position is one with `factor` times the accumulated error; a model without experts has none.
+ */
+export const routerTies = {
+  factor: { limit: 4, source: "ours: between rounding and changed routing on 16 models with random weights" },
+  share: {
+    limit: 0.05,
+    source: "ours, no published limit: 0 to 1.4 % were seen on 16 models with random weights and 4 experts",
+  },
+} as const satisfies Record<string, ParityThreshold>;
+
+/** Nobody publishes a limit on KL divergence; llama.cpp prints it without one. This one is ours. */
+export const meanKl: ParityThreshold = {
+  limit: 0.05,
+  source:
+    "ours, no published limit: 0.0002 without and 0.01 with changed routing were seen on models with random weights",
+};

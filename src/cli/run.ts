@@ -1,0 +1,105 @@
+/**
+ * `dualgauge run`: the whole of it from one file: train, port, compare, serve, answer.
+ * Knows: the order of the chapters and where a run lies. Does not know: how any chapter is carried out.
+ */
+import type { Command } from "commander";
+import { trainDocument } from "../journal/select.ts";
+import type { RunState } from "../journal/state.ts";
+import { runFolders } from "../store/run-directory.ts";
+import { type Interrupt, onInterrupt } from "./interrupt.ts";
+import { type LoadedRun, loadRun } from "./load-run.ts";
+import { printDocument, words } from "./output.ts";
+import { answerLines, chapter, learned, parityLines, places, portLines } from "./render/chapters.ts";
+import { fleet } from "./render/fleet.ts";
+import { hanging, line } from "./render/layout.ts";
+import { faultTable } from "./render/outcome.ts";
+import { defaultDirectory } from "./run-place.ts";
+import { startAnew } from "./start-anew.ts";
+import { answerOnce, compareExport, exportRun, targetPool } from "./story.ts";
+import type { Terminal } from "./terminal.ts";
+import { exitCode } from "./train.ts";
+import { trainRun } from "./train-run.ts";
+
+interface Options {
+  readonly dir?: string;
+  readonly fresh?: true;
+  readonly json?: true;
+}
+
+export function register(program: Command): void {
+  program
+    .command("run")
+    .description("all of it: train through faults, port to the other gauge, compare there, serve and answer")
+    .argument("<run>", "a run.yaml, or the directory of a run to go on with")
+    .option("--dir <dir>", "the run's directory (default: runs/<name>)")
+    .option("--fresh", "remove what an earlier run of this name left in the directory, and start anew")
+    .option("--json", "print one JSON document at the end, the story on stderr")
+    .addHelpText("after", "\nExample:\n  dualgauge run examples/two-gauges/run.yaml")
+    .action(run);
+}
+
+async function run(given: string, options: Options): Promise<void> {
+  const loaded = loadRun(given);
+  const dir = options.dir ?? (loaded.isDirectory ? given : defaultDirectory(loaded.file.name));
+  const terminal = words(options);
+  const interrupt = onInterrupt();
+  try {
+    if (options.fresh) await startAnew(dir, loaded.file.name);
+    const document = await tell(loaded, dir, terminal, interrupt);
+    if (options.json) printDocument(document);
+  } finally {
+    interrupt.dispose();
+  }
+}
+
+async function tell(run: LoadedRun, dir: string, terminal: Terminal, interrupt: Interrupt): Promise<object> {
+  const { file } = run;
+  terminal.print([
+    line(`dualgauge run ${file.name}: train on one vendor's chips, answer on the other's`, "heading"),
+    ...hanging(
+      "        ",
+      "No accelerator is used here: every pool is emulated by processes on this machine's CPU.",
+      "quiet",
+    ),
+    ...fleet(file, run),
+    ...chapter("1. train"),
+  ]);
+  const state = await trainRun({ run, dir, terminal, signal: interrupt.signal });
+  const trained = trainDocument(state);
+  process.exitCode = exitCode(state);
+  if (state.phase !== "finished") {
+    terminal.print([
+      line(""),
+      line(`next: the same command goes on from step ${state.step}; with --fresh it starts anew`),
+    ]);
+    return { state: state.phase, train: trained };
+  }
+  terminal.print([...learnedLines(run, state), line(""), ...faultTable(trained.faults)]);
+  const pool = targetPool(run, state.pool);
+  terminal.print(chapter(`2. port to the ${pool.name} gauge`));
+  const exported = await exportRun(run, dir, state, interrupt.signal);
+  terminal.print([...portLines(exported, pool, file.port.precision), ...chapter("3. compare")]);
+  const parity = await compareExport(run, dir, state);
+  terminal.print([...parityLines(parity, pool), ...chapter("4. serve")]);
+  if (parity.verdict === "different") process.exitCode = 1;
+  const answer = await answerOnce(run, exported.path);
+  terminal.print(answerLines(answer));
+  const files = placesOf(dir, state, exported.path);
+  const next = [`dualgauge serve ${dir}`, `dualgauge events ${dir}`];
+  terminal.print([...chapter("where everything lies"), ...places(Object.entries(files), next)]);
+  return { state: state.phase, train: trained, port: exported, compare: parity, answer, files };
+}
+
+function learnedLines({ corpus }: LoadedRun, { validation }: RunState) {
+  return corpus === undefined || validation === undefined ? [] : learned(validation.loss, corpus.unigramEntropy);
+}
+
+function placesOf(dir: string, state: RunState, exported: string): Record<string, string> {
+  const { journal, attempts } = runFolders(dir);
+  return {
+    checkpoint: state.finished?.checkpoint.path ?? "",
+    export: exported,
+    journal,
+    "attempts and logs": attempts,
+  };
+}

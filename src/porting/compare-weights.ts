@@ -1,0 +1,61 @@
+/**
+ * Which stored weights of two models are equal, which are one another's rounding, and which are neither.
+ * Knows: float32 and bfloat16. Does not know: what the difference does to an answer.
+ */
+import { fromBfloat16, toBfloat16 } from "../checkpoint/bfloat16.ts";
+import { float32Of, type OpenedModel } from "./open-model.ts";
+
+export interface WeightDifference {
+  readonly tensor: string;
+  /** ‖a − b‖ / ‖a‖; Infinity where a is all zero or a value is not a number. */
+  readonly relativeError: number;
+}
+
+export interface WeightComparison {
+  readonly equal: number;
+  /** Tensors that are the other's rounded to bfloat16, to the bit. */
+  readonly rounded: number;
+  /** The rest, largest error first. */
+  readonly different: readonly WeightDifference[];
+}
+
+/** Compares the parameters that both have; one tensor of each is in memory at a time. */
+export function compareWeights(a: OpenedModel, b: OpenedModel): WeightComparison {
+  const different: WeightDifference[] = [];
+  let [equal, rounded] = [0, 0];
+  const inB = new Map(b.parameters.map((info) => [info.name, info]));
+  for (const { name, dtype, shape } of a.parameters) {
+    const other = inB.get(name);
+    if (!other || other.shape.join() !== shape.join()) {
+      different.push({ tensor: name, relativeError: Number.POSITIVE_INFINITY });
+      continue;
+    }
+    const [valuesA, valuesB] = [float32Of(a, name), float32Of(b, name)];
+    const narrower = dtype !== other.dtype;
+    if (isSame(valuesA, valuesB)) equal++;
+    else if (narrower && isSame(rounding(valuesA), rounding(valuesB))) rounded++;
+    else different.push({ tensor: name, relativeError: relativeError(valuesA, valuesB) });
+  }
+  different.sort((x, y) => y.relativeError - x.relativeError);
+  return { equal, rounded, different };
+}
+
+const rounding = (values: Float32Array): Float32Array => fromBfloat16(toBfloat16(values));
+
+function isSame(a: Float32Array, b: Float32Array): boolean {
+  return Buffer.compare(bytesOf(a), bytesOf(b)) === 0;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function relativeError(a: Float32Array, b: Float32Array): number {
+  let [squares, squaresOfDifference] = [0, 0];
+  for (let index = 0; index < a.length; index++) {
+    squares += a[index]! ** 2;
+    squaresOfDifference += (a[index]! - b[index]!) ** 2;
+  }
+  const error = Math.sqrt(squaresOfDifference / squares);
+  return Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+}

@@ -1,0 +1,219 @@
+/**
+ * Writes a trained model so that the other vendor's stack can load it: Hugging Face files and ONNX graphs.
+ * Knows: which files an export has and in which order they are written. Does not know: the command line, serving.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { toBfloat16 } from "../checkpoint/bfloat16.ts";
+import type { TensorInfo } from "../checkpoint/dtype.ts";
+import type { FileEntry } from "../checkpoint/integrity.ts";
+import { encodeHeader } from "../checkpoint/safetensors-header.ts";
+import { safetensorsMetadata, safetensorsPieces } from "../checkpoint/safetensors-write.ts";
+import { deepseekV3 } from "../engine/model/deepseek.ts";
+import { operatorSet } from "../engine/onnx.ts";
+import type { Program } from "../engine/program.ts";
+import { openTokenizer, type Tokenizer } from "../engine/tokenizer.ts";
+import { BadInput } from "../spec/bad-input.ts";
+import type { Platform, Precision } from "../spec/vocabulary.ts";
+import { checkCoverage } from "./coverage.ts";
+import { type Destination, openDestination } from "./destination.ts";
+import { type ExportFormat, toGenerationConfig, toModelConfig } from "./model-config.ts";
+import { bindWeights } from "./onnx-weights.ts";
+import { exportedWeights, float32Of, type OpenedModel, openModel, storedWeightsSha256 } from "./open-model.ts";
+import { byteTokenizerConfig, byteTokenizerJson } from "./tokenizer-files.ts";
+
+export interface PortRequest {
+  /** A checkpoint, a run directory or an exported directory. */
+  readonly source: string;
+  readonly destination: string;
+  readonly format: ExportFormat;
+  /** Whose toolkit must know every operator of the graphs. */
+  readonly platform: Platform;
+  /** What an emulated pool's `emulate` adds: operators that it lacks, and the only number formats that it has. */
+  readonly unsupportedOps?: readonly string[];
+  readonly precisions?: readonly Precision[] | undefined;
+  readonly onProgress?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What `port.json` says, and the command's JSON document. */
+export interface PortReport {
+  readonly v: 1;
+  readonly source: {
+    readonly kind: "checkpoint" | "export";
+    readonly path: string;
+    readonly run?: string;
+    readonly epoch?: number;
+    readonly step?: number;
+    readonly weightsSha256: string;
+  };
+  readonly destination: string;
+  readonly format: ExportFormat;
+  readonly platform: Platform;
+  readonly onnx: { readonly operatorSet: number; readonly operators: readonly string[] };
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly bytes: number;
+  readonly files: readonly FileEntry[];
+}
+
+/**
+ * Exports and gives what was written. BadInput, with nothing left behind, for a source that does not verify, a destination that cannot be
+ * used, and a platform that lacks an operator.
+ */
+export async function port(request: PortRequest): Promise<PortReport> {
+  const model = await openModel(request.source);
+  try {
+    const programs = deepseekV3(model.config);
+    const graphs = { "prefill.onnx": programs.prefill(), "decode.onnx": programs.decode() };
+    const operators = operatorsOf(Object.values(graphs), request.format);
+    checkCoverage({
+      operators,
+      operatorSet,
+      precision: request.format,
+      platform: request.platform,
+      unsupportedOps: request.unsupportedOps ?? [],
+      precisions: request.precisions,
+    });
+    const tokenizer = openTokenizer(model.tokenizer, model.config);
+    const destination = openDestination(request.destination, [request.source, model.path], request.signal);
+    try {
+      const files = await writeAll(model, tokenizer, graphs, destination, request);
+      const report = reportOf(model, request, operators, files);
+      await destination.write("port.json", [json(report)]);
+      destination.publish();
+      return report;
+    } finally {
+      destination.discard();
+    }
+  } finally {
+    model.close();
+  }
+}
+
+async function writeAll(
+  model: OpenedModel,
+  tokenizer: Tokenizer,
+  graphs: Readonly<Record<string, Program>>,
+  destination: Destination,
+  { format, onProgress = () => undefined }: PortRequest,
+): Promise<FileEntry[]> {
+  const { config } = model;
+  const files: FileEntry[] = [];
+  const add = async (name: string, pieces: Iterable<Uint8Array>): Promise<void> => {
+    const file = await destination.write(name, pieces);
+    files.push(file);
+    onProgress(`${name}: ${file.bytes} bytes`);
+  };
+  await add("config.json", [json(toModelConfig(config, { format, bos: tokenizer.bos, eos: tokenizer.eos }))]);
+  await add("generation_config.json", [json(toGenerationConfig(config, tokenizer))]);
+  for (const [name, bytes] of tokenizerFiles(model)) await add(name, [bytes]);
+  const { infos, sourceOf } = exportedTensors(model, format);
+  const valuesOf = ({ name, dtype }: TensorInfo): Uint8Array =>
+    dtype === "BF16"
+      ? bytesOf(toBfloat16(float32Of(model, sourceOf(name))))
+      : bytesOf(float32Of(model, sourceOf(name)));
+  await add(
+    exportedWeights,
+    safetensorsPieces(infos, (tensor) => [valuesOf(tensor)]),
+  );
+  const { bytes: header, header: layout } = encodeHeader(infos, safetensorsMetadata);
+  const placed = new Map(layout.tensors.map((entry) => [entry.name, entry]));
+  for (const [name, program] of Object.entries(graphs)) {
+    await add(name, [bindWeights(program, { file: exportedWeights, start: header.length, tensors: placed })]);
+  }
+  return files;
+}
+
+/** The tensors of the export, and the parameter that each takes its values from. */
+function exportedTensors(
+  { config, parameters }: OpenedModel,
+  format: ExportFormat,
+): { infos: readonly TensorInfo[]; sourceOf: (name: string) => string } {
+  // The published checkpoint keeps the routing bias in float32, and transformers insists on it.
+  const dtypeOf = (name: string): "F32" | "BF16" =>
+    format === "fp32" || name.endsWith(".e_score_correction_bias") ? "F32" : "BF16";
+  const copies = new Map<string, string>();
+  if (config.num_nextn_predict_layers > 0) {
+    // Published checkpoints repeat what the extra layer shares with the model (README_WEIGHTS.md); vLLM expects to find it.
+    const prefix = `model.layers.${config.num_hidden_layers}`;
+    copies.set(`${prefix}.embed_tokens.weight`, "model.embed_tokens.weight");
+    copies.set(`${prefix}.shared_head.head.weight`, "lm_head.weight");
+  }
+  const shapes = new Map(parameters.map(({ name, shape }) => [name, shape]));
+  const names = [...shapes.keys(), ...copies.keys()];
+  const sourceOf = (name: string): string => copies.get(name) ?? name;
+  return {
+    infos: names.map((name) => ({ name, dtype: dtypeOf(name), shape: shapes.get(sourceOf(name)) ?? [] })),
+    sourceOf,
+  };
+}
+
+function tokenizerFiles(model: OpenedModel): [string, Uint8Array][] {
+  const { tokenizer, config } = model;
+  if (tokenizer === "byte") {
+    return [
+      ["tokenizer.json", json(byteTokenizerJson())],
+      ["tokenizer_config.json", json(byteTokenizerConfig(config.max_position_embeddings))],
+    ];
+  }
+  const beside = join(dirname(tokenizer), "tokenizer_config.json");
+  const content = readFileSync(tokenizer);
+  if (model.manifest?.tokenizer.kind === "file") {
+    const { sha256 } = model.manifest.tokenizer;
+    if (createHash("sha256").update(content).digest("hex") !== sha256) {
+      throw new BadInput(`${tokenizer}: is not the tokenizer that the model was trained with; put that one back`);
+    }
+  }
+  return [
+    ["tokenizer.json", content],
+    [
+      "tokenizer_config.json",
+      existsSync(beside)
+        ? readFileSync(beside)
+        : json({ tokenizer_class: "PreTrainedTokenizerFast", model_max_length: config.max_position_embeddings }),
+    ],
+  ];
+}
+
+function operatorsOf(programs: readonly Program[], format: ExportFormat): string[] {
+  const operators = new Set(programs.flatMap((program) => program.operators));
+  if (format === "bf16") operators.add("Cast");
+  return [...operators].sort();
+}
+
+function reportOf(
+  model: OpenedModel,
+  { destination, format, platform }: PortRequest,
+  operators: readonly string[],
+  files: readonly FileEntry[],
+): PortReport {
+  const { kind, path, manifest, parameters } = model;
+  const elements = ({ shape }: TensorInfo): number => shape.reduce((product, size) => product * size, 1);
+  return {
+    v: 1,
+    source: {
+      kind,
+      path,
+      ...(manifest && { run: manifest.run, epoch: manifest.epoch, step: manifest.step }),
+      weightsSha256: storedWeightsSha256(model),
+    },
+    destination: resolve(destination),
+    format,
+    platform,
+    onnx: { operatorSet, operators },
+    tensors: parameters.length,
+    parameters: parameters.reduce((sum, parameter) => sum + elements(parameter), 0),
+    bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+    files,
+  };
+}
+
+function bytesOf(values: Float32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function json(value: object): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+}

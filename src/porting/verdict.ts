@@ -1,0 +1,112 @@
+/**
+ * Judges two models by what was measured on them: the same, within tolerance, or different, and by which limit.
+ * Knows: published limits and what each is compared with. Does not know: models, files.
+ */
+import {
+  accumulatedRelativeError,
+  meanKl,
+  nearTie,
+  routerTies,
+  tensorComparison,
+} from "../catalog/parity-thresholds.ts";
+import type { ExportFormat } from "./model-config.ts";
+
+export type Verdict = "same" | "within tolerance" | "different";
+
+/** What one position of one prompt showed. */
+export interface PositionMeasure {
+  readonly relativeError: number;
+  readonly cosine: number;
+  readonly largestDifference: number;
+  /** The two sides' greedy answers part here, for the first time in their prompt, and it is no near tie. */
+  readonly partsBeyondNearTie: boolean;
+}
+
+/** Everything that the verdict depends on. */
+export interface Measured {
+  /** The narrower number format of the two sides' weights. */
+  readonly format: ExportFormat;
+  /** Attention and feed-forward blocks, whose errors add up. */
+  readonly blocks: number;
+  readonly hasExperts: boolean;
+  readonly positions: readonly PositionMeasure[];
+  readonly tensorsBeyondRounding: number;
+  readonly configurationDifferences: number;
+  /** Nats per token. */
+  readonly meanKl: number;
+  /** Sides that gave other bits when they were asked again. */
+  readonly unrepeatable: number;
+}
+
+export interface Check {
+  readonly name: string;
+  readonly value: number;
+  readonly limit: number;
+  readonly passed: boolean;
+  readonly source: string;
+}
+
+/** All checks, and the verdict: `same` needs every logit equal to the bit; a NaN fails whatever it is compared with. */
+export function judge(measured: Measured): { verdict: Verdict; checks: readonly Check[] } {
+  const { positions, blocks, hasExperts } = measured;
+  const perBlock = accumulatedRelativeError[measured.format];
+  const accumulated = {
+    limit: perBlock.limit * Math.sqrt(blocks),
+    source: `${perBlock.source}, times the square root of ${blocks} blocks`,
+  };
+  const rounding = positions.filter(
+    ({ relativeError }) => relativeError <= routerTies.factor.limit * accumulated.limit,
+  );
+  const parted = hasExperts ? rounding : positions;
+  const share = hasExperts ? routerTies.share : { limit: 0, source: "a model without experts has no router ties" };
+  const checks: readonly Check[] = [
+    none("differences between the configurations", measured.configurationDifferences, "config.json of both"),
+    none("sides that do not repeat themselves", measured.unrepeatable, "each side asked twice"),
+    none("weights beyond rounding", measured.tensorsBeyondRounding, "equal bits, or rounded to nearest even"),
+    atMost("median relative error of the logits", median(positions.map((one) => one.relativeError)), accumulated),
+    atMost("share of tokens beyond rounding", 1 - rounding.length / positions.length, share),
+    ...tensorChecks(rounding),
+    atMost("mean KL divergence, nats per token", measured.meanKl, meanKl),
+    none(
+      "greedy divergences that are no near tie",
+      parted.filter(({ partsBeyondNearTie }) => partsBeyondNearTie).length,
+      nearTie.gapNats.source,
+    ),
+  ];
+  if (!checks.every(({ passed }) => passed)) return { verdict: "different", checks };
+  const identical = positions.every(({ largestDifference }) => largestDifference === 0);
+  return { verdict: identical ? "same" : "within tolerance", checks };
+}
+
+/** The vendor's rule, for every position whose routing is the same. */
+function tensorChecks(positions: readonly PositionMeasure[]): readonly Check[] {
+  const { fairCosine, smallError, poorCosine, largeError } = tensorComparison;
+  const cosine = positions.reduce((least, one) => (one.cosine >= least ? least : one.cosine), 1);
+  const unfair = positions.filter(
+    (one) => !(one.cosine >= fairCosine.limit) && one.largestDifference > smallError.limit,
+  );
+  const error = positions.reduce((most, one) => Math.max(most, one.largestDifference), 0);
+  const limit = unfair.length > 0 ? fairCosine.limit : poorCosine.limit;
+  return [
+    {
+      name: "smallest cosine of a token's logits",
+      value: cosine,
+      limit,
+      passed: unfair.length === 0 && cosine >= poorCosine.limit,
+      source: fairCosine.source,
+    },
+    atMost("largest difference of a logit", error, largeError),
+  ];
+}
+
+function none(name: string, value: number, source: string): Check {
+  return { name, value, limit: 0, passed: value === 0, source };
+}
+
+function atMost(name: string, value: number, { limit, source }: { limit: number; source: string }): Check {
+  return { name, value, limit, passed: value <= limit, source };
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((x, y) => x - y)[values.length >> 1] ?? 0;
+}

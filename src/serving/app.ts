@@ -1,0 +1,224 @@
+/**
+ * The OpenAI-compatible endpoint as a function from Request to Response: models, completions, chat completions, health.
+ * Knows: routes, limits, the line of waiting requests. Does not know: sockets (listen), which engine answers (backend).
+ */
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { random } from "../spec/random.ts";
+import { answerChunks, type Job, wholeAnswer } from "./answer.ts";
+import type { Backend, Generation } from "./backend.ts";
+import { chatPrompt, chatStops } from "./chat-template.ts";
+import { chatFormat, completionFormat, type Format } from "./documents.ts";
+import { OpenAiError } from "./openai-error.ts";
+import { createQueue } from "./queue.ts";
+import { ChatRequest, CompletionRequest, parseRequest } from "./requests.ts";
+
+export interface AppOptions {
+  readonly backend: Backend;
+  /** Unix time in seconds. */
+  readonly now: () => number;
+  /** Requests answered at once. */
+  readonly places?: number;
+  /** Requests that may wait for a place before new ones get 503. */
+  readonly waitingMax?: number;
+  readonly bodyBytesMax?: number;
+}
+
+const defaults = { places: 1, waitingMax: 256, bodyBytesMax: 4 * 2 ** 20, completionTokens: 16, chatTokens: 256 };
+
+export function createApp(options: AppOptions): Hono {
+  const { backend, now } = options;
+  const queue = createQueue({
+    places: options.places ?? defaults.places,
+    waitingMax: options.waitingMax ?? defaults.waitingMax,
+  });
+  // Ids and the seeds of requests that give none: distinct within one server, and no secret.
+  const draw = random(0, "serving");
+  const created = Math.floor(now());
+  const modelCard = { id: backend.model, object: "model", created, owned_by: "dualgauge" };
+  const app = new Hono();
+
+  app.onError((error, context) => {
+    // Nobody reads this answer: the client went away, which is why the work was given up.
+    if (context.req.raw.signal.aborted) return context.body(null);
+    const known = error instanceof OpenAiError ? error : new OpenAiError(500, "internal error");
+    if (known !== error) process.stderr.write(`dualgauge serve: ${error.stack ?? error.message}\n`);
+    return context.json(known.document(), known.status);
+  });
+  app.notFound((context) => {
+    const unknown = new OpenAiError(404, `Unknown request URL: ${context.req.method} ${context.req.path}`, {
+      code: "unknown_url",
+    });
+    return context.json(unknown.document(), 404);
+  });
+  app.use(
+    bodyLimit({
+      maxSize: options.bodyBytesMax ?? defaults.bodyBytesMax,
+      onError: () => {
+        throw new OpenAiError(413, "the request body is too large");
+      },
+    }),
+  );
+  app.get("/health", (context) =>
+    context.json({ status: "ok", model: backend.model, running: queue.running, waiting: queue.waiting }),
+  );
+  app.get("/v1/models", (context) => context.json({ object: "list", data: [modelCard] }));
+  app.get("/v1/models/:id{.+}", (context) => {
+    requireModel(backend, context.req.param("id"));
+    return context.json(modelCard);
+  });
+  app.post("/v1/completions", async (context) => {
+    const request = parseRequest(CompletionRequest, await jsonBody(context));
+    requireModel(backend, request.model);
+    const prompts = promptsOf(request.prompt).map((prompt) =>
+      typeof prompt === "string" ? backend.encode(prompt) : prompt,
+    );
+    const maxTokens = request.max_tokens ?? defaults.completionTokens;
+    const generations = prompts.map((prompt) =>
+      generation(backend, prompt, {
+        ...request,
+        maxTokens,
+        top: request.logprobs ?? 0,
+        seed: request.seed ?? draw.uint32(),
+      }),
+    );
+    return reply(
+      context,
+      completionFormat,
+      generations,
+      request,
+      stopsOf(request.stop),
+      request.logprobs !== undefined,
+    );
+  });
+  app.post("/v1/chat/completions", async (context) => {
+    const request = parseRequest(ChatRequest, await jsonBody(context));
+    requireModel(backend, request.model);
+    if (request.top_logprobs !== undefined && request.logprobs !== true) {
+      throw new OpenAiError(400, "top_logprobs needs logprobs: true", { param: "top_logprobs" });
+    }
+    const prompt = backend.encode(chatPrompt(request.messages));
+    const room = Math.max(1, backend.contextTokens - prompt.length);
+    const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? Math.min(defaults.chatTokens, room);
+    const top = request.top_logprobs ?? 0;
+    const one = generation(backend, prompt, { ...request, maxTokens, top, seed: request.seed ?? draw.uint32() });
+    const stops = [...stopsOf(request.stop), ...chatStops];
+    return reply(context, chatFormat, [one], request, stops, request.logprobs === true);
+  });
+  return app;
+
+  /** Waits for a place, then answers; the place is given back when the answer ends or the client goes away. */
+  async function reply(
+    context: Context,
+    format: Format,
+    prompts: readonly Generation[],
+    request: CompletionRequest | ChatRequest,
+    stops: readonly string[],
+    logprobs: boolean,
+  ): Promise<Response> {
+    const id = `${format.prefix}-${draw.uint32().toString(16).padStart(8, "0")}${draw.uint32().toString(16).padStart(8, "0")}`;
+    const answer = { id, model: backend.model, created: Math.floor(now()) };
+    const includeUsage = request.stream_options?.include_usage ?? false;
+    const job: Job = { format, answer, prompts, stops, logprobs, includeUsage };
+    const abandoned = new AbortController();
+    const signal = AbortSignal.any([context.req.raw.signal, abandoned.signal]);
+    const leave = await queue.enter(signal);
+    if (!leave) throw new OpenAiError(503, "too many requests are waiting; try again later", { code: "overloaded" });
+    if (request.stream) return eventStream(answerChunks(backend, job, signal), abandoned, leave);
+    try {
+      return context.json(await wholeAnswer(backend, job, signal));
+    } finally {
+      leave();
+    }
+  }
+}
+
+/** Server-sent events, pulled by the client's pace; a failure after the first byte becomes one `error` event without `[DONE]`. */
+function eventStream(chunks: AsyncGenerator<object>, abandoned: AbortController, leave: () => void): Response {
+  const encoder = new TextEncoder();
+  const send = (data: string): Uint8Array => encoder.encode(`data: ${data}\n\n`);
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await chunks.next();
+        controller.enqueue(send(done ? "[DONE]" : JSON.stringify(value)));
+        if (!done) return;
+      } catch (error) {
+        if (!abandoned.signal.aborted) {
+          const known = error instanceof OpenAiError ? error : new OpenAiError(500, "internal error");
+          controller.enqueue(send(JSON.stringify(known.document())));
+        }
+      }
+      leave();
+      controller.close();
+    },
+    async cancel() {
+      abandoned.abort(new Error("the client went away"));
+      // The generator ends at its next await, and only then is the engine free for the next request.
+      await chunks.return(undefined).finally(leave);
+    },
+  });
+  return new Response(body, {
+    headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" },
+  });
+}
+
+function requireModel(backend: Backend, model: string): void {
+  if (model === backend.model) return;
+  const message = `The model ${JSON.stringify(model)} does not exist; this endpoint serves ${JSON.stringify(backend.model)}`;
+  throw new OpenAiError(404, message, { code: "model_not_found", param: "model" });
+}
+
+async function jsonBody(context: Context): Promise<unknown> {
+  // A page in a browser may send text/plain anywhere without asking; JSON it may not.
+  if (!/^application\/json\b/i.test(context.req.header("content-type") ?? "")) {
+    throw new OpenAiError(415, "send content-type: application/json");
+  }
+  const text = await context.req.text();
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new OpenAiError(400, `the body is not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function promptsOf(prompt: CompletionRequest["prompt"]): readonly (string | readonly number[])[] {
+  if (typeof prompt === "string") return [prompt];
+  return prompt.every((part) => typeof part === "number") ? [prompt] : prompt;
+}
+
+const stopsOf = (stop: string | readonly string[] | undefined): readonly string[] =>
+  stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
+
+function generation(
+  backend: Backend,
+  prompt: readonly number[],
+  settings: {
+    temperature?: number | undefined;
+    top_p?: number | undefined;
+    seed: number;
+    maxTokens: number;
+    top: number;
+  },
+): Generation {
+  const { contextTokens, vocabularySize } = backend;
+  if (prompt.length === 0) throw new OpenAiError(400, "the prompt is empty", { param: "prompt" });
+  if (prompt.some((token) => token >= vocabularySize)) {
+    throw new OpenAiError(400, `the prompt has a token outside 0 to ${vocabularySize - 1}`, { param: "prompt" });
+  }
+  if (prompt.length + settings.maxTokens > contextTokens) {
+    const sum = `${prompt.length} prompt tokens + ${settings.maxTokens} max_tokens`;
+    throw new OpenAiError(400, `${sum} are more than the model's context of ${contextTokens} tokens; shorten one`, {
+      code: "context_length_exceeded",
+      param: "max_tokens",
+    });
+  }
+  return {
+    prompt,
+    maxTokens: settings.maxTokens,
+    temperature: settings.temperature ?? 1,
+    topP: settings.top_p ?? 1,
+    seed: settings.seed,
+    topLogprobs: settings.top,
+  };
+}

@@ -1,0 +1,47 @@
+/**
+ * Detects processes that ended: workers by exit code or signal, the agent by its absence.
+ * Knows: the view. Does not know: policy.
+ */
+import { diagnoseEnd } from "../diagnosis/worker-end.ts";
+import { type Finding, plainFinding } from "./finding.ts";
+import type { RankView, View } from "./view.ts";
+
+export function detectEnds(view: View): Finding[] {
+  const ends = view.ranks.flatMap((rank) => detectEnd(view, rank));
+  return ends.length > 0 ? ends : detectAgent(view);
+}
+
+function detectEnd(view: View, rank: RankView): Finding[] {
+  const base = { ...plainFinding, rank: rank.rank, step: nextStep(view), detectedBy: "exit" };
+  if (rank.spawnFailed !== undefined) {
+    const why = `rank ${rank.rank} did not start`;
+    return [{ ...base, kind: "launch-failed", why, evidence: [rank.spawnFailed] }];
+  }
+  if (rank.exit === undefined) return [];
+  const diagnosis = diagnoseEnd(rank.exit, rank.saidFinished);
+  if (diagnosis === undefined) return [];
+  const { kind, why, evidence } = diagnosis;
+  const since = startOf(rank) ?? rank.exit.monotonicSeconds;
+  return [{ ...base, kind, since, why: `rank ${rank.rank} ${why}`, evidence }];
+}
+
+function detectAgent(view: View): Finding[] {
+  const base = { ...plainFinding, rank: null, step: nextStep(view), detectedBy: "agent", kind: "agent-lost" } as const;
+  if (view.agentEnded === "stopped") {
+    return [{ ...base, why: "the agent was told to stop by somebody else", evidence: ["ended: stopped"] }];
+  }
+  if (view.agentEnded === undefined && view.agent === "gone") {
+    return [{ ...base, why: "the agent is gone", evidence: ["no process, no last record"] }];
+  }
+  return [];
+}
+
+/** When the last injected fault of a rank struck: what is then seen began there. */
+export function startOf(rank: RankView): number | null {
+  return rank.strikes.at(-1)?.monotonicSeconds ?? null;
+}
+
+/** The step that was being computed. */
+export function nextStep(view: View): number {
+  return (view.ranks[0]?.step ?? 0) + 1;
+}

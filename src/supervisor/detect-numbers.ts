@@ -1,0 +1,130 @@
+/**
+ * Detects what only the numbers show: a loss that jumps, a rank that computes slowly, a link that carries little.
+ * Knows: recent losses, compute times, link readings. Does not know: policy beyond its thresholds.
+ */
+import type { RunState } from "../journal/state.ts";
+import type { Failover } from "../spec/run-file.ts";
+import { startOf } from "./detect-end.ts";
+import { type Finding, plainFinding } from "./finding.ts";
+import { median } from "./recent.ts";
+import type { LinkView, RankView, View } from "./view.ts";
+
+/** Losses before a spike can be told from the start of training. */
+const lossHistory = 8;
+/** Times below this are the scheduler's noise. */
+const noiseSeconds = 0.02;
+
+/** A loss above `lossSpikeFactor` × the median of the 32 losses before it; each step is reported once in a run. */
+export function detectLossSpike(view: View, state: RunState, policy: Failover): Finding[] {
+  const losses = view.losses.values();
+  const newest = losses.at(-1);
+  if (newest === undefined || losses.length <= lossHistory) return [];
+  const usual = median(losses.slice(-33, -1).map(({ loss }) => loss)) ?? 0;
+  if (!(newest.loss > policy.lossSpikeFactor * usual) || usual <= 0) return [];
+  if (state.faults.some(({ detected }) => detected.kind === "loss-spike" && detected.step === newest.step)) return [];
+  const why = `the loss jumped to ${newest.loss.toPrecision(4)} at step ${newest.step}`;
+  const evidence = [`loss ${newest.loss}, median of the steps before ${usual}`];
+  return [
+    {
+      ...plainFinding,
+      kind: "loss-spike",
+      rank: null,
+      step: newest.step,
+      detectedBy: "loss",
+      since: view.lastProgressAt,
+      why,
+      evidence,
+    },
+  ];
+}
+
+/**
+ * A rank whose compute time per micro-batch was above `stragglerFactor` × the median of the others for `stragglerSteps`
+ * steps in a row. `share` gives the micro-batches of a rank: with 3 ranks one has twice the work and is no straggler.
+ */
+export function detectStragglers(view: View, policy: Failover, share: (rank: number) => number): Finding[] {
+  if (view.ranks.length < 2) return [];
+  return view.ranks.flatMap((rank) => {
+    const own = rank.computeSeconds.values().slice(-policy.stragglerSteps);
+    if (own.length < policy.stragglerSteps) return [];
+    const ratios = own.map(({ step, seconds }) => slowness(view, rank, { step, seconds }, share));
+    if (!ratios.every((ratio) => ratio > policy.stragglerFactor)) return [];
+    const worst = Math.min(...ratios);
+    const why = `rank ${rank.rank} computes ${worst.toFixed(1)} times slower than the others`;
+    const evidence = own.map(({ step, seconds }) => `step ${step}: ${seconds.toFixed(3)} s of computing`);
+    const step = own.at(-1)?.step ?? 0;
+    return [
+      {
+        ...plainFinding,
+        kind: "straggler",
+        rank: rank.rank,
+        step,
+        detectedBy: "step-time",
+        since: startOf(rank),
+        why,
+        evidence,
+      },
+    ];
+  });
+}
+
+function slowness(
+  view: View,
+  rank: RankView,
+  { step, seconds }: { step: number; seconds: number },
+  share: (rank: number) => number,
+): number {
+  const others = view.ranks
+    .filter((other) => other.rank !== rank.rank)
+    .flatMap((other) =>
+      other.computeSeconds
+        .values()
+        .flatMap((entry) => (entry.step === step ? [entry.seconds / share(other.rank)] : [])),
+    );
+  const usual = median(others);
+  if (usual === undefined || seconds - usual * share(rank.rank) < noiseSeconds) return 0;
+  return seconds / share(rank.rank) / usual;
+}
+
+/**
+ * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row. Usual is the median
+ * over all links of the attempt before that, so a pool whose links all are narrow has no slow link.
+ */
+export function detectSlowLinks(view: View, policy: Failover): Finding[] {
+  const links = [...view.links.values()];
+  const stepSeconds = median(view.stepSeconds.values()) ?? 0;
+  return links.flatMap((link) => {
+    const steps = newestSteps(link, policy.stragglerSteps);
+    const from = steps[0];
+    if (from === undefined || steps.length < policy.stragglerSteps) return [];
+    const before = links.flatMap((other) => other.readings.values().filter((reading) => reading.step < from));
+    const usual = median(before.map(({ bytes, seconds }) => bytes / seconds));
+    if (usual === undefined || before.length < policy.stragglerSteps) return [];
+    const slow = steps.every((step) => {
+      const best = rateAt(link, step);
+      return (
+        best.rate < policy.slowLinkShare * usual &&
+        best.seconds - best.bytes / usual > Math.max(noiseSeconds, 0.1 * stepSeconds)
+      );
+    });
+    if (!slow) return [];
+    const { rate } = rateAt(link, steps.at(-1) ?? 0);
+    const why = `the link between rank ${link.low} and rank ${link.high} carries ${((rate / usual) * 100).toFixed(0)} % of what is usual`;
+    const evidence = [`${rate.toFixed(0)} bytes/s, usual ${usual.toFixed(0)} bytes/s, ${steps.length} steps in a row`];
+    const ends = [view.ranks[link.low], view.ranks[link.high]];
+    const since = ends.flatMap((rank) => (rank === undefined ? [] : [startOf(rank)])).find((time) => time !== null);
+    const ids = { rank: link.high, peer: link.low, step: steps.at(-1) ?? 0 };
+    return [{ ...plainFinding, ...ids, kind: "link-slow", detectedBy: "link", since: since ?? null, why, evidence }];
+  });
+}
+
+function newestSteps(link: LinkView, count: number): number[] {
+  return [...new Set(link.readings.values().map(({ step }) => step))].sort((a, b) => a - b).slice(-count);
+}
+
+/** The better of the two ends' readings: the worse one also waited for the other end's computing. */
+function rateAt(link: LinkView, step: number): { rate: number; bytes: number; seconds: number } {
+  const readings = link.readings.values().filter((reading) => reading.step === step);
+  const rated = readings.map(({ bytes, seconds }) => ({ rate: bytes / seconds, bytes, seconds }));
+  return rated.reduce((best, next) => (next.rate > best.rate ? next : best), { rate: 0, bytes: 0, seconds: 0 });
+}

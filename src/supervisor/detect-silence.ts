@@ -1,0 +1,78 @@
+/**
+ * Detects ranks that live and do not get on: progress, not liveness, is health.
+ * Knows: observed silence, phases, who waits for whom. Does not know: clocks (silence is a value), what is done about it.
+ */
+import type { Failover } from "../spec/run-file.ts";
+import { nextStep, startOf } from "./detect-end.ts";
+import { type Finding, plainFinding } from "./finding.ts";
+import { quantile } from "./recent.ts";
+import type { RankView, View } from "./view.ts";
+
+/** Phases that may take long by their nature; within them a rank gets the time that a launch gets. */
+const longPhases = new Set(["start", "load", "compile", "validate", "save"]);
+
+/**
+ * A hang: no step completed for max(hangSeconds, hangStepFactor × p99 step), or `startSeconds` before the first step and in
+ * a phase that may take long. Heartbeats do not count as progress. A process that is stopped (state T) needs only
+ * `hangSeconds` whatever the phase. The rank to blame is the one that waits for nobody.
+ */
+export function detectSilence(view: View, policy: Failover): Finding[] {
+  if (view.agentEnded !== undefined) return [];
+  const stopped = view.ranks.filter((rank) => rank.exit === undefined && rank.stoppedSeconds >= policy.hangSeconds);
+  if (stopped.length > 0) {
+    return stopped.map((rank) =>
+      hang(view, rank, [`process is stopped by a signal for ${round(rank.stoppedSeconds)} s`, describe(rank)]),
+    );
+  }
+  const limit = silenceLimit(view, policy);
+  if (view.silentSeconds <= limit) return [];
+  const evidence = [`no step for ${round(view.silentSeconds)} s, the limit is ${round(limit)} s`];
+  const rank = toBlame(view);
+  if (!view.firstStep) {
+    const why = `no first step within ${round(limit)} s; rank ${rank?.rank ?? "?"} has not got on`;
+    const base = { ...plainFinding, rank: rank?.rank ?? null, step: nextStep(view), detectedBy: "progress" };
+    return [{ ...base, kind: "hang", why, evidence: [...evidence, ...(rank ? [describe(rank)] : [])] }];
+  }
+  return rank === undefined ? [] : [hang(view, rank, [...evidence, describe(rank)])];
+}
+
+/** Seconds of silence that are no hang yet. */
+export function silenceLimit(view: View, policy: Failover): number {
+  const usual = quantile(view.stepSeconds.values(), 0.99) ?? 0;
+  const limit = Math.max(policy.hangSeconds, policy.hangStepFactor * usual);
+  const takesLong = !view.firstStep || view.ranks.some((rank) => longPhases.has(rank.phase) && rank.exit === undefined);
+  return takesLong ? Math.max(limit, policy.startSeconds) : limit;
+}
+
+function hang(view: View, rank: RankView, evidence: readonly string[]): Finding {
+  return {
+    ...plainFinding,
+    kind: "hang",
+    rank: rank.rank,
+    step: nextStep(view),
+    detectedBy: "progress",
+    since: startOf(rank) ?? view.lastProgressAt,
+    why: `rank ${rank.rank} does not get on`,
+    evidence,
+  };
+}
+
+/** Follows who waits for whom to the rank that waits for nobody; of several, the one that was silent longest. */
+function toBlame(view: View): RankView | undefined {
+  const living = view.ranks.filter((rank) => rank.exit === undefined);
+  const notWaiting = living.filter((rank) => rank.phase !== "reduce");
+  const candidates = notWaiting.length > 0 ? notWaiting : living;
+  const accused = candidates.filter((rank) => living.some((other) => other.waitingFor === rank.rank));
+  const from = accused.length > 0 ? accused : candidates;
+  return from.reduce<RankView | undefined>(
+    (worst, rank) => (worst === undefined || rank.silentSeconds > worst.silentSeconds ? rank : worst),
+    undefined,
+  );
+}
+
+function describe(rank: RankView): string {
+  const waits = rank.waitingFor === undefined ? "" : `, waiting for rank ${rank.waitingFor}`;
+  return `rank ${rank.rank}: phase ${rank.phase}${waits}, last heard ${round(rank.silentSeconds)} s ago`;
+}
+
+const round = (seconds: number): string => seconds.toFixed(1);

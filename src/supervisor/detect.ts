@@ -1,0 +1,120 @@
+/**
+ * Turns what all detectors find into faults: one per cause, echoes as its evidence, nothing on blindness.
+ * Knows: detectors, precedence, how long to wait for the cause behind an echo. Does not know: what is done about a fault.
+ */
+import { faultFacts } from "../diagnosis/fault-facts.ts";
+import type { EventData, EventDraft } from "../journal/event.ts";
+import type { RunState } from "../journal/state.ts";
+import { microBatchShares } from "../spec/micro-batch-shares.ts";
+import { detectEnds } from "./detect-end.ts";
+import { detectLossSpike, detectSlowLinks, detectStragglers } from "./detect-numbers.ts";
+import { detectSilence } from "./detect-silence.ts";
+import { detectWorkerFaults } from "./detect-worker.ts";
+import type { Finding } from "./finding.ts";
+import type { Policy } from "./policy.ts";
+import type { View } from "./view.ts";
+
+/** How long a symptom of this precedence waits for a cause behind it: a link that broke waits for a rank that died. */
+function settleSeconds(precedence: number): number {
+  if (precedence === 9 || precedence === 10) return 0.4;
+  return precedence === 6 || precedence === 7 ? 0.1 : 0;
+}
+
+/** Steps for which a slowness that was reported is not reported again. */
+const slownessSteps = 32;
+
+/** `fault-detected` drafts for the view, at most one that calls for a decision. Marks when the first symptom showed. */
+export function detect(view: View, state: RunState, policy: Policy): EventDraft[] {
+  const { attempt } = state;
+  if (attempt === undefined || attempt.status !== "running" || attempt.completed !== undefined) return [];
+  if (state.undecided !== undefined || state.plan !== undefined || view.blind.length > 0) return [];
+  const found = findings(view, state, policy).filter((finding) => !isReported(state, view, finding));
+  const faults = distinct(
+    view,
+    found.filter(({ retried }) => retried),
+  ).map((finding, index) => draft(view, finding, { id: state.faults.length + index, echoes: [] }));
+  const open = found.filter(({ retried }) => !retried).sort(byCause);
+  const cause = open[0];
+  if (cause === undefined) return faults;
+  view.symptomSeconds ??= 0;
+  if (view.symptomSeconds < settleSeconds(faultFacts[cause.kind].precedence)) return faults;
+  const id = state.faults.length + faults.length;
+  const tolerable = cause.kind === "straggler" || cause.kind === "link-slow";
+  if (tolerable) view.symptomSeconds = undefined;
+  return [...faults, draft(view, cause, { id, echoes: open.slice(1) })];
+}
+
+function findings(view: View, state: RunState, policy: Policy): Finding[] {
+  const { failover, microBatches } = policy;
+  const shares = microBatchShares({ microBatches, ranks: view.ranks.length });
+  return [
+    ...detectEnds(view),
+    ...detectWorkerFaults(view, state),
+    ...detectSilence(view, failover),
+    // Numbers change only with a step.
+    ...(view.silentSeconds === 0 && view.firstStep
+      ? [
+          ...detectLossSpike(view, state, failover),
+          ...detectStragglers(view, failover, (rank) => shares[rank] ?? 1),
+          ...detectSlowLinks(view, failover),
+        ]
+      : []),
+  ];
+}
+
+/** Both ends of a link report it, and slowness goes on: one cause is one fault. */
+function isReported(state: RunState, view: View, finding: Finding): boolean {
+  const root = rootOf(view, finding);
+  return state.faults.some(({ epoch, detected }) => {
+    if (epoch !== view.epoch || detected.kind !== finding.kind || detected.root !== root) return false;
+    const isSlowness = finding.kind === "straggler" || finding.kind === "link-slow";
+    return isSlowness
+      ? finding.step - detected.step < slownessSteps
+      : finding.retried && finding.step === detected.step && finding.rank !== detected.rank;
+  });
+}
+
+function distinct(view: View, found: readonly Finding[]): Finding[] {
+  const byRoot = new Map<string, Finding>();
+  for (const finding of found) {
+    const key = `${finding.kind} ${rootOf(view, finding)} ${finding.step}`;
+    const known = byRoot.get(key);
+    if (known === undefined || known.rank === finding.rank)
+      byRoot.set(known === undefined ? key : `${key}+${finding.source?.seq}`, finding);
+  }
+  return [...byRoot.values()];
+}
+
+function byCause(a: Finding, b: Finding): number {
+  const order = faultFacts[a.kind].precedence - faultFacts[b.kind].precedence;
+  const says = Number(b.detectedBy === "worker") - Number(a.detectedBy === "worker");
+  // Of equal kind: what a worker says of itself (it names the other end) before what its exit says, then the earlier.
+  return order || says || (a.since ?? Infinity) - (b.since ?? Infinity) || (a.rank ?? 0) - (b.rank ?? 0);
+}
+
+function draft(view: View, finding: Finding, { id, echoes }: { id: number; echoes: readonly Finding[] }): EventDraft {
+  const { kind, rank, peer, step, detectedBy, since, retried, recoverSeconds, why, evidence, source } = finding;
+  const { category, scope, advice } = faultFacts[kind];
+  const data: EventData["fault-detected"] = {
+    ...{ id, kind, category, scope, advice: retried ? "retry" : advice, rank, peer },
+    node: rank === null ? null : (view.ranks[rank]?.node ?? null),
+    root: rootOf(view, finding),
+    step,
+    detectedBy,
+    detectSeconds: since === null ? null : Math.max(0, view.lastObservedAt - since),
+    retried,
+    recoverSeconds,
+    why: why.slice(0, 2000),
+    evidence: [...evidence, ...echoes.map((echo) => `then: ${echo.why}`)]
+      .slice(0, 20)
+      .map((line) => line.slice(0, 1000)),
+    source,
+  };
+  return { type: "fault-detected", data };
+}
+
+function rootOf(view: View, { kind, rank, peer }: Finding): string {
+  const node = rank === null ? "attempt" : (view.ranks[rank]?.node ?? "?");
+  const other = peer === null ? undefined : (view.ranks[peer]?.node ?? "?");
+  return `${kind} ${other === undefined ? node : [node, other].sort().join("~")}`;
+}

@@ -1,0 +1,41 @@
+/**
+ * What a run may do about faults: the failover block of its run file and the pools that it has.
+ * Knows: nodes and spares by name. Does not know: what has happened.
+ */
+import { type Failover, type PoolSpec, poolOrder, type RunFile } from "../spec/run-file.ts";
+
+export interface Policy {
+  readonly failover: Failover;
+  /** In the order in which they may be used. */
+  readonly pools: readonly PoolSpec[];
+  readonly steps: number;
+  readonly microBatches: number;
+}
+
+export function policyOf(file: RunFile): Policy {
+  const { globalBatch, microBatch, steps } = file.train;
+  return { failover: file.failover, pools: poolOrder(file), steps, microBatches: globalBatch / microBatch };
+}
+
+/** All nodes of a pool: as many as it has workers and spares. A local pool's node is a name for a place on this host. */
+export function nodesOf(pool: PoolSpec): string[] {
+  return Array.from({ length: pool.workers + pool.spares }, (_, index) => `${pool.name}-${index}`);
+}
+
+/** Nodes for an attempt: those of `previous` that are still good, spares for the others; undefined when there are too few. */
+export function chooseNodes(
+  pool: PoolSpec,
+  evicted: readonly string[],
+  previous: readonly string[] = [],
+): string[] | undefined {
+  const good = nodesOf(pool).filter((node) => !evicted.includes(node));
+  if (good.length < pool.workers) return undefined;
+  const kept = previous.filter((node) => good.includes(node));
+  const spares = good.filter((node) => !kept.includes(node));
+  // A node keeps its rank; only the places of evicted nodes are filled.
+  const places = Array.from({ length: pool.workers }, (_, rank) => {
+    const node = previous[rank];
+    return node !== undefined && good.includes(node) ? node : spares.shift();
+  });
+  return places.flatMap((node) => (node === undefined ? [] : [node]));
+}

@@ -1,0 +1,160 @@
+/**
+ * The supervisor's loop: observe → append → reduce → detect → decide → intent → act → outcome, until the run has ended.
+ * Knows: the order of these. Does not know: what is detected (detect), decided (decide) or done (act). It may die at any moment;
+ * the next one replays the journal, looks at what really lives, and goes on.
+ */
+import { systemErrorCode } from "../host/files.ts";
+import type { EventDraft } from "../journal/event.ts";
+import type { RunState } from "../journal/state.ts";
+import type { Observation } from "../launcher/launcher.ts";
+import { BadInput } from "../spec/bad-input.ts";
+import { act, endAttempt } from "./act.ts";
+import { decide } from "./decide.ts";
+import { detect } from "./detect.ts";
+import { facts } from "./facts.ts";
+import { createView, look, type View } from "./view.ts";
+import type { World } from "./world.ts";
+
+/** Between two looks when nothing wakes the supervisor earlier. */
+export const tickSeconds = 0.1;
+/** The least time between two looks, so that chatty workers do not make it spin. */
+const shortestTickSeconds = 0.01;
+/** How long a journal that cannot be written is waited for; nothing is done to the workers meanwhile. */
+const storagePatienceSeconds = 60;
+
+/** Supervises until the run is finished or failed, or `signal` asks to stop; gives the final state. */
+export async function supervise(world: World, signal: AbortSignal): Promise<RunState> {
+  const { log, clock, launcher } = world;
+  const memory: Memory = { view: undefined, seen: undefined, unwritten: [], unwritableSince: undefined };
+  if (!(await takeOver(world, memory))) return log.state();
+  for (;;) {
+    world.checkLease();
+    if (signal.aborted) return interrupt(world, String(signal.reason ?? "SIGINT"));
+    watch(world, memory);
+    await carryOut(world, memory, signal);
+    if (log.state().phase === "finished" || log.state().phase === "failed") break;
+    if (signal.aborted) continue;
+    await clock.wait(shortestTickSeconds);
+    await clock.wait(tickSeconds - shortestTickSeconds, launcher.changed());
+  }
+  log.append([{ type: "supervisor-stopped", data: { reason: "ended", signal: null } }]);
+  return log.state();
+}
+
+/** What one supervisor keeps beside the journal; all of it can be lost. */
+interface Memory {
+  view: View | undefined;
+  /** The look that was taken while taking over; the next one continues where it ended. */
+  seen: Observation | undefined;
+  /** Facts that the journal could not take. */
+  unwritten: readonly EventDraft[];
+  unwritableSince: number | undefined;
+}
+
+/** Replays, ends what is left of older attempts, adopts what lives of the current one. False when the run is over. */
+async function takeOver(world: World, memory: Memory): Promise<boolean> {
+  const { log, launcher, supervisor, policy } = world;
+  if (log.state().phase === "new") log.append([{ type: "run-created", data: world.created }]);
+  if (log.state().phase === "finished") {
+    world.tiers.clearMemory();
+    return false;
+  }
+  const started: EventDraft = { type: "supervisor-started", data: supervisor };
+  if (log.state().phase === "failed")
+    log.append([{ type: "run-resumed", data: { why: "started again by a person" } }, started]);
+  else log.append([started]);
+  const { attempt } = log.state();
+  const current = attempt !== undefined && attempt.status !== "ended" ? attempt.epoch : undefined;
+  const living = await launcher.living();
+  for (const { epoch } of living) {
+    if (epoch !== current) await launcher.stop(epoch, policy.failover.stopGraceSeconds);
+  }
+  if (attempt === undefined || current === undefined) return true;
+  const alive = living.find(({ epoch }) => epoch === current);
+  memory.seen = launcher.observe(current);
+  const hasStarted = alive !== undefined || memory.seen.records.length > 0;
+  const agent = alive?.agent ?? null;
+  if (!hasStarted && attempt.status === "intended") {
+    log.append([
+      { type: "attempt-ended", data: { outcome: "never-started", why: "the supervisor died before the launch" } },
+    ]);
+  } else if (attempt.status === "intended") {
+    log.append([{ type: "launched", data: { agent, adopted: true } }]);
+  } else if (alive !== undefined) {
+    log.append([{ type: "adopted", data: { agent } }]);
+  }
+  return true;
+}
+
+/** One look at the living attempt: facts and faults go into the journal. */
+function watch(world: World, memory: Memory): void {
+  const { log, launcher, clock, policy } = world;
+  const { attempt } = log.state();
+  if (attempt === undefined || attempt.status === "ended" || attempt.status === "intended") return;
+  if (memory.view?.epoch !== attempt.epoch) {
+    const { epoch, nodes, resume } = attempt;
+    memory.view = createView({ epoch, nodes, step: resume?.step ?? 0 }, clock.monotonicSeconds(), memory.view?.losses);
+  }
+  const { view } = memory;
+  const seen = memory.seen ?? launcher.observe(attempt.epoch);
+  memory.seen = undefined;
+  look(view, seen, (rank) => launcher.lastLines(attempt.epoch, rank));
+  write(world, memory, facts(seen, log.state()));
+  if (memory.unwritten.length === 0) write(world, memory, detect(view, log.state(), policy));
+}
+
+/** Appends, or keeps the facts while the disk is full: without a journal nothing is decided and nothing is done. */
+function write({ log, clock }: World, memory: Memory, drafts: readonly EventDraft[]): void {
+  const all = [...memory.unwritten, ...drafts];
+  try {
+    log.append(all);
+    memory.unwritten = [];
+    memory.unwritableSince = undefined;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === undefined) throw error;
+    memory.unwritten = all;
+    memory.unwritableSince ??= clock.monotonicSeconds();
+    if (clock.monotonicSeconds() - memory.unwritableSince < storagePatienceSeconds) return;
+    throw new BadInput(
+      `journal.jsonl: cannot be written (${code}); free space, then run the same command: the workers go on meanwhile`,
+    );
+  }
+}
+
+async function carryOut(world: World, memory: Memory, signal: AbortSignal): Promise<void> {
+  while (memory.unwritten.length === 0 && !signal.aborted) {
+    const intent = decide(world.log.state(), world.policy);
+    if (intent === undefined) return;
+    try {
+      await act(world, intent);
+    } catch (error) {
+      // A full disk: the intent is decided anew from the same state when there is space.
+      if (systemErrorCode(error) !== "ENOSPC") throw error;
+      memory.unwritableSince ??= world.clock.monotonicSeconds();
+      if (world.clock.monotonicSeconds() - memory.unwritableSince >= storagePatienceSeconds) throw error;
+      return;
+    }
+  }
+}
+
+/** A person stops the run: the workers end, what they have made goes to disk, the same command goes on later. */
+async function interrupt(world: World, signal: string): Promise<RunState> {
+  const { log, tiers } = world;
+  const { attempt } = log.state();
+  if (attempt !== undefined && attempt.status !== "ended") {
+    await endAttempt(world, { type: "end-attempt", outcome: "stopped", why: `stopped by ${signal}` });
+  }
+  const { newest } = await tiers.newest(null);
+  if (newest?.tier === "memory") {
+    try {
+      const checkpoint = await tiers.promote(newest);
+      log.append([{ type: "checkpoint-promoted", data: { from: newest.path, checkpoint } }]);
+    } catch (error) {
+      // It stays in memory, where the same command finds it unless the host restarts first.
+      if (systemErrorCode(error) === undefined) throw error;
+    }
+  }
+  log.append([{ type: "supervisor-stopped", data: { reason: "signal", signal } }]);
+  return log.state();
+}
