@@ -55,25 +55,40 @@ export function layerActivationBytes(setup: StepSetup, layout: Layout): number {
   const tokens = (layout.microBatch * setup.seq) / layout.cp;
   const spread = setup.sequenceParallel ? layout.tp : 1;
   if (layout.recompute === "full") return (2 * tokens * a.hidden) / spread;
-  const query = a.heads * a.headDim;
-  const keyValue = a.mla ? 2 * query : 2 * a.kvHeads * a.headDim;
+  // Where attention is fused, selective recompute means norms, activation functions and latent up-projections instead.
+  const light = setup.fusedAttention && layout.recompute === "selective";
+  const input = setup.hardware.formatSpeed > 1 ? 1 : 2;
   const norms = 4 * tokens * a.hidden;
-  const inputs = 4 * tokens * a.hidden + (a.norm === "layer" ? 2 * tokens * a.hidden : 0);
-  const heads = (2 * (query + keyValue) + 2 * query) * tokens;
+  const inputs = light ? 0 : (2 * input + (a.norm === "layer" ? 2 : 0)) * tokens * a.hidden;
   const scores =
     setup.fusedAttention || layout.recompute === "selective" ? 0 : 5 * a.heads * tokens * (setup.seq / layout.cp);
   const { attention, dense, mixture } = shape.kinds;
-  const inner = a.gated ? 6 : 4;
+  // Gate, up and their product (or the one inner value before and after its function), the last as a product's input.
+  const inner = (a.gated ? 4 : 2) + (light ? 0 : input);
   const mlp = (dense * inner * a.ffn + mixture * inner * (a.moe?.sharedFfn ?? 0)) / a.layers;
   const routed = a.moe
     ? ((mixture / a.layers) *
         a.moe.expertsPerToken *
-        (4 * (a.moe.latent || a.hidden) + inner * a.moe.expertFfn) *
+        (input * (a.moe.latent || a.hidden) + inner * a.moe.expertFfn) *
         tokens) /
       layout.tp
     : 0;
   const mixing = attention / a.layers;
-  return (norms + inputs) / spread + (mixing * (heads + scores) + mlp * tokens) / layout.tp + routed;
+  return (
+    (norms + inputs) / spread +
+    (mixing * (attentionBytes(setup, light) * tokens + scores) + mlp * tokens) / layout.tp +
+    routed
+  );
+}
+
+/** Bytes per token that one attention layer keeps: queries, keys, values and the attended output (latents alone when light). */
+function attentionBytes(setup: StepSetup, light: boolean): number {
+  const a = setup.shape.architecture;
+  const query = a.heads * a.headDim;
+  if (!a.mla) return 2 * (query + 2 * a.kvHeads * a.headDim) + 2 * query;
+  const output = 2 * a.heads * a.mla.valueHeadDim;
+  if (light) return 2 * (a.mla.queryRank + a.mla.keyValueRank + a.mla.ropeHeadDim) + output;
+  return 2 * (2 * query + a.heads * a.mla.valueHeadDim) + output;
 }
 
 /** Micro-batches whose activations stage `stage` keeps at once, in units of the stage's whole layers. */

@@ -139,7 +139,7 @@ const powers = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /** All combinations worth judging; those that break a rule are counted by the collector. */
 function* candidates(prepared: PreparedQuestion, options: SearchOptions): Generator<Layout> {
-  const { question, setup } = prepared;
+  const { question } = prepared;
   const { fixed } = options;
   const a = question.architecture;
   const only = <T>(value: T | undefined, values: readonly T[]): readonly T[] =>
@@ -157,10 +157,7 @@ function* candidates(prepared: PreparedQuestion, options: SearchOptions): Genera
             for (const microBatch of only(fixed.microBatch, [1, 2, 4, 8]))
               for (const [schedule, vpp] of schedulesFor(options, pp, a.layers))
                 for (const zero of only(fixed.zero, shardings(pp, dp * cp)))
-                  for (const recompute of only<Recompute>(
-                    fixed.recompute,
-                    setup.fusedAttention ? ["none", "full"] : ["none", "selective", "full"],
-                  ))
+                  for (const recompute of only<Recompute>(fixed.recompute, ["none", "selective", "full"]))
                     yield { tp, pp, dp, ep, cp, vpp, zero, recompute, microBatch, schedule };
       }
 }

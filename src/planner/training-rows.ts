@@ -341,7 +341,7 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
     recompute: recomputeOf(row.recompute),
     schedule: scheduleOf(row),
     sequenceParallel: p.sequence_parallel ?? null,
-    precision: precisionOf(row.precision),
+    precision: row.precision || accelerator.peakFlopsPerSecond.bf16 !== null ? precisionOf(row.precision) : "fp16",
     rowwiseScaling: /rowwise/.test(row.precision ?? ""),
     stack,
     fusedAttention: fused,
