@@ -1,0 +1,102 @@
+/**
+ * The calibrated constants of the serving model: what each means, where its prior comes from, and the fitted values.
+ * Knows: names, priors, fits. Does not know: formulas that use them, the rows that they were fitted to.
+ */
+import { inferenceFit } from "./data/inference-fit.ts";
+
+/** One free constant: its prior value, and how far (in natural logarithms) the fit may believe that it lies from it. */
+export interface InferenceParameter {
+  name: string;
+  prior: number;
+  spread: number;
+  meaning: string;
+}
+
+const parameter = (name: string, prior: number, spread: number, meaning: string): InferenceParameter => ({
+  name,
+  prior,
+  spread,
+  meaning,
+});
+
+const chips: readonly InferenceParameter[] = [
+  ["ampere", "16-bit", 0.8],
+  ["hopper", "16-bit", 0.75],
+  ["hopper", "fp8", 0.65],
+  ["ada", "fp8", 0.6],
+  ["blackwell", "fp8", 0.65],
+  ["blackwell", "fp4", 0.5],
+  ["cdna", "fp8", 0.4],
+  ["ascend", "16-bit", 0.65],
+  ["ascend", "int8", 0.65],
+].map(([chip, unit, prior]) =>
+  parameter(`compute.${chip}.${unit}`, Number(prior), 0.3, `share of the dense ${unit} peak that large matrices reach`),
+);
+
+const memories = (
+  [
+    ["ampere", 0.85],
+    ["hopper", 0.85],
+    ["ada", 0.85],
+    ["blackwell", 0.8],
+    ["cdna", 0.7],
+    ["ascend", 0.7],
+  ] as const
+).map(([chip, prior]) => parameter(`memory.${chip}`, prior, 0.2, "share of memory bandwidth that weights and cache reach"));
+
+const links = (
+  [
+    ["nvlink", 0.7, 8e-6],
+    ["pcie", 0.5, 2e-5],
+    ["xgmi", 0.6, 1.5e-5],
+    ["hccs", 0.6, 1.5e-5],
+  ] as const
+).flatMap(([link, share, latency]) => [
+  parameter(`link.${link}.share`, share, 0.3, "share of the link's one-way rate that collectives reach"),
+  parameter(`link.${link}.latency`, latency, 0.5, "seconds of a collective per doubling of ranks, payload apart"),
+]);
+
+export const engineFamilies = [
+  "trtllm-engine",
+  "trtllm",
+  "vllm-2024",
+  "vllm",
+  "sglang",
+  "mindie",
+  "vllm-ascend",
+  "in-house",
+] as const;
+export type EngineFamily = (typeof engineFamilies)[number];
+
+const engines = engineFamilies.flatMap((engine) => [
+  parameter(`engine.${engine}.step`, 1.5e-3, 0.8, "host seconds per step"),
+  parameter(`engine.${engine}.sequence`, 6e-6, 1, "host seconds per running sequence and step"),
+  parameter(`engine.${engine}.promptToken`, 3e-7, 1, "host seconds per prompt token"),
+  parameter(`engine.${engine}.work`, 1, 0.15, "factor on all device time: kernels not chosen or not fused"),
+]);
+
+export const inferenceParameters: readonly InferenceParameter[] = [
+  ...chips,
+  ...memories,
+  ...links,
+  ...engines,
+  parameter("attention.prefill", 0.5, 0.4, "share of the 16-bit peak that attention reaches"),
+  parameter("attention.cache", 0.8, 0.3, "share of the weights' bandwidth that cache reads reach"),
+  parameter("experts.compute", 0.75, 0.3, "grouped matrix rate over dense matrix rate"),
+  parameter("experts.pad", 16, 0.8, "tokens lost to tiles per active expert"),
+  parameter("experts.imbalance", 1.2, 0.15, "load of the busiest expert rank over the mean"),
+  parameter("dense.pad", 16, 0.8, "tokens lost to tiles per dense matrix"),
+  parameter("weightOnly", 0.7, 0.3, "rate of weight-only kernels over their 16-bit rate"),
+  parameter("vectors.passes", 10, 0.5, "memory passes of a hidden vector per layer between matrices"),
+  parameter("layer", 8e-6, 0.6, "launch and tail seconds per layer"),
+  parameter("sharpness", 3, 0.4, "exponent of the soft roofline"),
+  parameter("exposed", 0.6, 0.3, "share of expert all-to-all that is not hidden"),
+  parameter("network.share", 0.7, 0.3, "share of the network rate that all-to-alls reach"),
+];
+
+export type InferenceConstants = Readonly<Record<string, number>>;
+
+/** The constants committed with this version, fitted to all published runs. */
+export const inferenceConstants: InferenceConstants = Object.fromEntries(
+  inferenceParameters.map(({ name, prior }, index) => [name, inferenceFit.values[index] ?? prior]),
+);

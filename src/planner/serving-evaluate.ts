@@ -1,0 +1,84 @@
+/**
+ * Answers one serving question: a model on a group of devices under a load gives this throughput and these latencies.
+ * Knows: step model, batching, memory. Does not know: which split is best, published rows, command lines.
+ */
+import type { Accelerator } from "../catalog/accelerators.ts";
+import type { InferenceConstants } from "../catalog/inference-constants.ts";
+import type { EngineDefaults } from "../catalog/serving-engines.ts";
+import type { WeightFormat } from "../cost/inference-formats.ts";
+import { cacheTokens, weightBytesPerDevice } from "../cost/inference-memory.ts";
+import { causalPairs, type ServingShape } from "../cost/inference-shape.ts";
+import { type ServingSplit, type StepLoad, type StepSeconds, stepSeconds } from "../cost/inference-step.ts";
+import { type ChipFamily, stepRates } from "./serving-rates.ts";
+import { type BatchingPolicy, playServing, type RequestLoad, type ServingOutcome } from "./serving-run.ts";
+
+export interface ServingSystem {
+  shape: ServingShape;
+  accelerator: Accelerator;
+  chip: ChipFamily;
+  engine: EngineDefaults;
+  format: WeightFormat;
+  cacheBytesPerValue: number;
+  split: ServingSplit;
+  /** Tokens drafted per sequence and step (multi-token prediction or a draft model); 0 for none. */
+  drafted: number;
+}
+
+/** Expected tokens gained per step when each drafted token survives with probability `acceptance`, in order. */
+export function acceptedTokens(drafted: number, acceptance: number): number {
+  return acceptance >= 1 ? 1 + drafted : (1 - acceptance ** (drafted + 1)) / (1 - acceptance);
+}
+
+/** Seconds of a step of this system, with drafting: one extra layer and one head per drafted token. */
+export function systemStep(system: ServingSystem, constants: InferenceConstants): (load: StepLoad) => StepSeconds {
+  const rates = stepRates({ ...system, engine: system.engine.family }, constants);
+  const draftShare = system.drafted * (1.5 / system.shape.layers + 0.02);
+  return (load) => {
+    const step = stepSeconds(system.shape, system.split, rates, load);
+    if (system.drafted === 0 || load.sequences === 0) return step;
+    return { ...step, total: step.total * (1 + draftShare) };
+  };
+}
+
+/** Cache room of the group in tokens; not positive when the weights do not fit. */
+export function systemCacheTokens(system: ServingSystem): number {
+  const usable = system.accelerator.memoryBytes * system.engine.memoryShare - system.engine.reservedBytes;
+  return cacheTokens(system.shape, system.split, system.format, system.cacheBytesPerValue, usable);
+}
+
+export function fits(system: ServingSystem): boolean {
+  const usable = system.accelerator.memoryBytes * system.engine.memoryShare - system.engine.reservedBytes;
+  return weightBytesPerDevice(system.shape, system.split, system.format) < 0.98 * usable;
+}
+
+/** Attention ranks that keep their own queue and token budget. */
+export function replicasOf(split: ServingSplit): number {
+  return split.devices / split.pipeline / split.attentionTp;
+}
+
+/** Plays a load on the group with the engine's policy; `overrides` are flags that a person gave. */
+export function evaluateServing(
+  system: ServingSystem,
+  load: RequestLoad,
+  constants: InferenceConstants,
+  overrides: Partial<BatchingPolicy> = {},
+): ServingOutcome {
+  const step = systemStep(system, constants);
+  const replicas = replicasOf(system.split);
+  const acceptance = constants["speculative.acceptance"] ?? 0.7;
+  const policy: BatchingPolicy = {
+    sequencesMax: system.engine.sequencesMax * replicas,
+    stepTokensMax: system.engine.stepTokensMax * replicas,
+    cacheTokens: systemCacheTokens(system),
+    outputReserved: system.engine.outputReserved,
+    mixed: system.engine.mixed,
+    ...overrides,
+  };
+  return playServing(
+    (work) => step(work).total,
+    policy,
+    load,
+    (from, to) => causalPairs(system.shape, from, to),
+    { accepted: acceptedTokens(system.drafted, acceptance), verified: 1 + system.drafted },
+  );
+}
