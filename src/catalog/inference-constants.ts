@@ -72,6 +72,7 @@ const engines = engineFamilies.flatMap((engine) => [
   parameter(`engine.${engine}.step`, 1.5e-3, 0.8, "host seconds per step"),
   parameter(`engine.${engine}.sequence`, 6e-6, 1, "host seconds per running sequence and step"),
   parameter(`engine.${engine}.promptToken`, 3e-7, 1, "host seconds per prompt token"),
+  parameter(`engine.${engine}.request`, 3e-4, 1.5, "host seconds to take in one request"),
   parameter(`engine.${engine}.work`, 1, 0.15, "factor on all device time: kernels not chosen or not fused"),
 ]);
 
@@ -88,6 +89,7 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   parameter("dense.pad", 16, 0.8, "tokens lost to tiles per dense matrix"),
   parameter("weightOnly", 0.7, 0.3, "rate of weight-only kernels over their 16-bit rate"),
   parameter("vectors.passes", 10, 0.5, "memory passes of a hidden vector per layer between matrices"),
+  parameter("speculative.acceptance", 0.6, 0.2, "chance that a drafted token survives, given that those before it did"),
   parameter("layer", 8e-6, 0.6, "launch and tail seconds per layer"),
   parameter("sharpness", 3, 0.4, "exponent of the soft roofline"),
   parameter("exposed", 0.6, 0.3, "share of expert all-to-all that is not hidden"),

@@ -42,6 +42,8 @@ export interface StepRates {
   stepSeconds: number;
   sequenceSeconds: number;
   promptTokenSeconds: number;
+  /** Host seconds to take in one request: connection, tokenisation, queues. */
+  requestSeconds: number;
   /** Exponent of the soft maximum of compute and memory time; infinity would be the sharp roofline. */
   sharpness: number;
 }
@@ -50,6 +52,8 @@ export interface StepRates {
 export interface StepLoad {
   promptTokens: number;
   promptPairs: number;
+  /** Requests whose prompts are read to the end in this step. */
+  prompts: number;
   sequences: number;
   meanContext: number;
   /** Tokens verified per sequence and step: 1, or 1 + drafted tokens under speculative decoding. */
@@ -87,7 +91,8 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
     shape.layers * rates.layerSeconds +
     rates.stepSeconds +
     (rates.sequenceSeconds * load.sequences) / replicas +
-    (rates.promptTokenSeconds * load.promptTokens) / replicas;
+    (rates.promptTokenSeconds * load.promptTokens) / replicas +
+    (rates.requestSeconds * load.prompts) / replicas;
   return { total: dense + experts + attention + vectors + communication + host, dense, experts, attention, vectors, communication, host };
 }
 

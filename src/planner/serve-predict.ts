@@ -31,6 +31,7 @@ import {
   fits,
   replicasOf,
   type ServingSystem,
+  settledServing,
   systemCacheTokens,
   systemStep,
 } from "./serving-evaluate.ts";
@@ -85,6 +86,8 @@ export function prepareRow(row: InferenceRow): Preparation {
     );
   });
   const fitting = readings.filter(fits);
+  // Stated devices that cannot hold the weights are a slip of the source: read the smallest number that can.
+  const widened = fitting.length > 0 ? fitting : readings.slice(0, 2).map(widen);
   if (fitting.length === 0 && readings.length === 0) return { reason: "no layout of the row's devices is legal" };
   const tuned = (row.group ?? "").startsWith("mlperf");
   return {
@@ -97,10 +100,19 @@ export function prepareRow(row: InferenceRow): Preparation {
       promptTokens: row.isl ?? (tuned ? mlperfPromptTokens(model.id) : 2048),
       outputTokens: row.osl ?? 512,
       spread: lengthsSpread(row),
-      readings: fitting.length > 0 ? fitting : readings,
+      readings: widened,
       tuned,
     },
   };
+}
+
+function widen(system: ServingSystem): ServingSystem {
+  let wider = system;
+  while (!fits(wider) && wider.split.devices < 64) {
+    const { devices, attentionTp } = wider.split;
+    wider = { ...wider, split: { ...wider.split, devices: 2 * devices, attentionTp: attentionTp > 1 || devices === 1 ? 2 * attentionTp : 1 } };
+  }
+  return wider;
 }
 
 /** The chips that a spelling may mean: `Ascend 910B` without its bin is each of the 64 GiB bins. */
@@ -148,6 +160,9 @@ function readSplits(row: InferenceRow, mixture: boolean, accelerator: Accelerato
     const inner = Number(/TP(\d+)/.exec(p.decode)?.[1] ?? 1);
     return [{ devices: Math.max(1, devices / 2), attentionTp: Math.min(inner, devices), expertParallel: true, pipeline: 1 }];
   }
+  const mlperf = (row.group ?? "").startsWith("mlperf");
+  if (mlperf && tp !== undefined && wide !== undefined && p.attention_dp === undefined)
+    return [1, tp].map((attentionTp) => ({ devices: tp, attentionTp, expertParallel: true, pipeline: 1 }));
   if (tp !== undefined) {
     const ranks = Math.min(tp, devices) * (pipeline > 1 && number("pp") === undefined ? 1 : pipeline);
     return [
@@ -192,13 +207,13 @@ export function predictRow(prepared: PreparedRow, constants: InferenceConstants)
 function predictReading(prepared: PreparedRow, system: ServingSystem, constants: InferenceConstants): number[] {
   const { load, promptTokens, outputTokens } = prepared;
   const replicas = replicasOf(system.split);
-  const gained = acceptedTokens(system.drafted, constants["speculative.acceptance"] ?? 0.7);
+  const gained = acceptedTokens(system.drafted, constants["speculative.acceptance"] ?? 0.6);
   const pace = prepared.measurement.quantity === "secondsPerOutputToken";
   const step = systemStep(system, constants);
   const decode = (perDevice: number): number => {
     const sequences = perDevice * system.split.devices;
     const context = promptTokens + outputTokens / 2;
-    const { total } = step({ promptTokens: 0, promptPairs: 0, sequences, meanContext: context, tokensPerSequence: 1 + system.drafted });
+    const { total } = step({ promptTokens: 0, promptPairs: 0, prompts: 0, sequences, meanContext: context, tokensPerSequence: 1 + system.drafted });
     return pace ? total / gained : (perDevice * gained) / total;
   };
   switch (load.kind) {
@@ -207,7 +222,7 @@ function predictReading(prepared: PreparedRow, system: ServingSystem, constants:
       const prompts = Math.max(1, each / promptTokens) * replicas;
       const pairs = prompts * causalPairs(system.shape, 0, promptTokens);
       const tokens = prompts * promptTokens;
-      const { total } = step({ promptTokens: tokens, promptPairs: pairs, sequences: 0, meanContext: 0, tokensPerSequence: 1 });
+      const { total } = step({ promptTokens: tokens, promptPairs: pairs, prompts, sequences: 0, meanContext: 0, tokensPerSequence: 1 });
       return [tokens / total / system.split.devices];
     }
     case "batch":
@@ -215,7 +230,7 @@ function predictReading(prepared: PreparedRow, system: ServingSystem, constants:
     case "range": {
       const shared = (sequences: number): number => {
         const context = promptTokens + outputTokens / 2;
-        return step({ promptTokens: 0, promptPairs: 0, sequences, meanContext: context, tokensPerSequence: 1 + system.drafted }).total / gained;
+        return step({ promptTokens: 0, promptPairs: 0, prompts: 0, sequences, meanContext: context, tokensPerSequence: 1 + system.drafted }).total / gained;
       };
       const ends = [load.least, load.most].map(shared);
       return pace ? ends : [load.least, load.most].map((n) => n / shared(n) / system.split.devices);
@@ -245,27 +260,37 @@ function offered(prepared: PreparedRow, system: ServingSystem, constants: Infere
     case "latency-limit":
       return limited(prepared, system, constants, mlperfLimits(prepared.modelId, load.interactive).tpotSeconds, pace);
     default: {
-      const room = systemCacheTokens(system) / (promptTokens + outputTokens);
-      const requests = prepared.tuned ? Math.min(6000, Math.max(400, 4 * room)) : tensorRtRequestCount(promptTokens, outputTokens);
-      return played(prepared, system, constants, { requests: Math.round(requests) }, pace);
+      if (prepared.tuned) {
+        const load: RequestLoad = { requests: 1, promptTokens, outputTokens, spread: true, prefixHit: 0 };
+        const outcome = settledServing(system, settledSequences(prepared, system), load, constants);
+        return pace ? outcome.tpotSeconds : outcome.outputTokensPerSecond / system.split.devices;
+      }
+      const requests = tensorRtRequestCount(promptTokens, outputTokens);
+      return played(prepared, system, constants, { requests }, pace);
     }
   }
 }
 
-/** Largest throughput whose mean pace stays a tenth below the 99th-percentile limit, by bisection on concurrency. */
+/** Largest throughput whose pace stays a tenth below the 99th-percentile limit, by bisection on concurrency. */
 function limited(prepared: PreparedRow, system: ServingSystem, constants: InferenceConstants, limit: number, pace: boolean): number {
-  const room = Math.max(2, Math.min(4096, systemCacheTokens(system) / (prepared.promptTokens + prepared.outputTokens)));
+  const load: RequestLoad = { requests: 1, promptTokens: prepared.promptTokens, outputTokens: prepared.outputTokens, spread: true, prefixHit: 0 };
+  const at = (n: number) => settledServing(system, n, load, constants);
   let low = 1;
-  let high = room;
-  const tpot = (n: number): number =>
-    played(prepared, system, constants, { requests: Math.round(3 * n), concurrency: Math.max(1, Math.round(n)) }, true);
-  if (tpot(high) <= 0.9 * limit) low = high;
-  for (let i = 0; i < 5 && low < high; i++) {
+  let high = settledSequences(prepared, system);
+  if (at(high).tpotSeconds <= 0.9 * limit) low = high;
+  for (let i = 0; i < 12 && low < high; i++) {
     const middle = Math.sqrt(low * high);
-    if (tpot(middle) <= 0.9 * limit) low = middle;
+    if (at(middle).tpotSeconds <= 0.9 * limit) low = middle;
     else high = middle;
   }
-  return played(prepared, system, constants, { requests: Math.round(4 * low), concurrency: Math.max(1, Math.round(low)) }, pace);
+  const outcome = at(low);
+  return pace ? outcome.tpotSeconds : outcome.outputTokensPerSecond / system.split.devices;
+}
+
+/** Sequences that fill the cache in the long run; their mean length lies between half an output and the whole. */
+function settledSequences(prepared: PreparedRow, system: ServingSystem): number {
+  const room = systemCacheTokens(system) / (prepared.promptTokens + prepared.outputTokens);
+  return Math.max(1, Math.min(room, 2048 * replicasOf(system.split)));
 }
 
 function played(
@@ -288,5 +313,5 @@ function played(
     // SGLang limits running requests to 48 under speculative decoding unless told otherwise (server_args.py).
     ...(drafting ? { sequencesMax: drafting } : {}),
   });
-  return pace ? outcome.tpotSeconds : outcome.outputTokensPerSecond / system.split.devices;
+  return pace ? outcome.tpotSeconds : outcome.outputTokensPerSecond / Math.min(system.split.devices, prepared.row.n_devices ?? Infinity);
 }

@@ -117,7 +117,8 @@ export function lengthsSpread(row: InferenceRow): boolean {
   if ((row.group ?? "").startsWith("mlperf") || /sharegpt/i.test(String(row.batch_or_concurrency ?? ""))) return true;
   const isl = row.isl ?? 0;
   const round = [128, 256, 512, 1000, 1024, 2000, 2048, 4000, 4096, 5000, 8000, 8192, 16000, 32000, 64000];
-  return isl > 0 && row.osl !== row.isl && !Number.isInteger(isl) && !round.some((r) => Math.abs(isl / r - 1) < 0.02);
+  const exact = round.some((r) => Math.abs(isl / r - 1) < 0.02) || [1, 4, 16, 128, 256, 512, 1024].includes(row.osl ?? 0);
+  return isl > 0 && !exact;
 }
 
 /** Engine flags that a row's note quotes. */
@@ -148,4 +149,28 @@ export function quotedFlags(row: InferenceRow): QuotedFlags {
     ...(memoryShare ? { memoryShare } : {}),
     ...(pipeline ? { pipeline } : {}),
   };
+}
+
+/** What makes two rows one configuration: model, chip, count, layout, formats and engine; lengths and loads do not. */
+export function configurationOf(row: InferenceRow): string {
+  const plain = (value: unknown): string => JSON.stringify(value ?? null).toLowerCase();
+  return [row.model, row.accelerator, row.n_devices, row.parallelism, row.precision, row.engine].map(plain).join("|");
+}
+
+/** A 32-bit FNV-1a hash of a row's configuration, load and measurement: tells a public row from a new one of its kind. */
+export function rowFingerprint(row: InferenceRow): number {
+  const text = [
+    configurationOf(row),
+    row.isl,
+    row.osl,
+    row.batch_or_concurrency,
+    row.phase,
+    row.tput_out_total,
+    row.tput_out_per_dev,
+    row.tput_in_per_dev,
+    row.tpot_ms,
+  ].join("|");
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }

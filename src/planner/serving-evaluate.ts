@@ -10,7 +10,7 @@ import { cacheTokens, weightBytesPerDevice } from "../cost/inference-memory.ts";
 import { causalPairs, type ServingShape } from "../cost/inference-shape.ts";
 import { type ServingSplit, type StepLoad, type StepSeconds, stepSeconds } from "../cost/inference-step.ts";
 import { type ChipFamily, stepRates } from "./serving-rates.ts";
-import { type BatchingPolicy, playServing, type RequestLoad, type ServingOutcome } from "./serving-run.ts";
+import { type BatchingPolicy, playServing, type RequestLoad, type ServingOutcome, steadyServing } from "./serving-run.ts";
 
 export interface ServingSystem {
   shape: ServingShape;
@@ -56,6 +56,29 @@ export function replicasOf(split: ServingSplit): number {
   return split.devices / split.pipeline / split.attentionTp;
 }
 
+/** The settled state with `sequences` in flight on the group. */
+export function settledServing(
+  system: ServingSystem,
+  sequences: number,
+  load: RequestLoad,
+  constants: InferenceConstants,
+): ServingOutcome {
+  const step = systemStep(system, constants);
+  return steadyServing(
+    (work) => step(work).total,
+    sequences,
+    load,
+    system.engine.mixed,
+    (from, to) => causalPairs(system.shape, from, to),
+    speculation(system, constants),
+  );
+}
+
+function speculation(system: ServingSystem, constants: InferenceConstants): { accepted: number; verified: number } {
+  const acceptance = Math.min(0.95, constants["speculative.acceptance"] ?? 0.6);
+  return { accepted: acceptedTokens(system.drafted, acceptance), verified: 1 + system.drafted };
+}
+
 /** Plays a load on the group with the engine's policy; `overrides` are flags that a person gave. */
 export function evaluateServing(
   system: ServingSystem,
@@ -65,7 +88,6 @@ export function evaluateServing(
 ): ServingOutcome {
   const step = systemStep(system, constants);
   const replicas = replicasOf(system.split);
-  const acceptance = constants["speculative.acceptance"] ?? 0.7;
   const policy: BatchingPolicy = {
     sequencesMax: system.engine.sequencesMax * replicas,
     stepTokensMax: system.engine.stepTokensMax * replicas,
@@ -79,6 +101,6 @@ export function evaluateServing(
     policy,
     load,
     (from, to) => causalPairs(system.shape, from, to),
-    { accepted: acceptedTokens(system.drafted, acceptance), verified: 1 + system.drafted },
+    speculation(system, constants),
   );
 }

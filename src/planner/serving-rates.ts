@@ -82,6 +82,7 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
     stepSeconds: c(`engine.${q.engine}.step`, "engine.vllm.step"),
     sequenceSeconds: c(`engine.${q.engine}.sequence`, "engine.vllm.sequence"),
     promptTokenSeconds: c(`engine.${q.engine}.promptToken`, "engine.vllm.promptToken"),
+    requestSeconds: c(`engine.${q.engine}.request`, "engine.vllm.request"),
     sharpness: c("sharpness", ""),
   };
 }

@@ -69,6 +69,43 @@ interface Ending {
   firstOverLength: number;
 }
 
+/**
+ * The state that an endless queue settles in: `sequences` decode while prompts arrive as fast as sequences end.
+ * Shapes: one group; tokens and seconds per step. Used where a run is long against its start and end.
+ */
+export function steadyServing(
+  secondsOf: (load: StepLoad) => number,
+  sequences: number,
+  load: RequestLoad,
+  mixed: boolean,
+  pairsOf: (from: number, to: number) => number,
+  speculative: SpeculativeDecoding = { accepted: 1, verified: 1 },
+): ServingOutcome {
+  const steps = Math.max(1, load.outputTokens / speculative.accepted);
+  const prompts = sequences / steps;
+  const offset = load.promptTokens * load.prefixHit;
+  const promptTokens = prompts * (load.promptTokens - offset);
+  const promptPairs = prompts * pairsOf(offset, load.promptTokens);
+  // Sequences in flight are biased to long ones: the mean age of an exponential length is the whole mean, of equal ones half.
+  const meanContext = load.promptTokens + load.outputTokens * (load.spread ? 1 : 0.5);
+  const decode = { sequences, meanContext, tokensPerSequence: speculative.verified };
+  const none = { promptTokens: 0, promptPairs: 0, prompts: 0 };
+  const prefill = secondsOf({ promptTokens, promptPairs, prompts, sequences: 0, meanContext: 0, tokensPerSequence: 1 });
+  const seconds = mixed
+    ? secondsOf({ promptTokens, promptPairs, prompts, ...decode })
+    : secondsOf({ ...none, ...decode }) + prefill;
+  const perSecond = (sequences * speculative.accepted) / seconds;
+  return {
+    seconds,
+    outputTokensPerSecond: perSecond,
+    promptTokensPerSecond: (perSecond * load.promptTokens) / load.outputTokens,
+    ttftSeconds: seconds + prefill / Math.max(prompts, 1),
+    tpotSeconds: seconds / speculative.accepted,
+    meanSequences: sequences,
+    steps: 1,
+  };
+}
+
 /** Plays the load to its end and reports means over all requests. */
 export function playServing(
   secondsOf: (load: StepLoad) => number,
@@ -141,6 +178,7 @@ export function playServing(
     const each = secondsOf({
       promptTokens: read,
       promptPairs: pairs,
+      prompts: first.length,
       sequences: decoding,
       meanContext,
       tokensPerSequence: speculative.verified,
