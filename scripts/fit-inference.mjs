@@ -44,6 +44,7 @@ const touched = rows.map((row) => {
   const base = asConstants(priors);
   const before = ratesOf(row, base);
   return names.flatMap((name, i) =>
+    name === `engine.${row.readings[0].engine.family}.reserve` ||
     (name === "speculative.acceptance" ? row.flags.drafted > 0 : ratesOf(row, { ...base, [name]: base[name] * 1.01 }) !== before)
       ? [i]
       : [],

@@ -30,7 +30,7 @@ const chips: readonly InferenceParameter[] = [
   ["ascend", "16-bit", 0.65],
   ["ascend", "int8", 0.65],
 ].map(([chip, unit, prior]) =>
-  parameter(`compute.${chip}.${unit}`, Number(prior), 0.3, `share of the dense ${unit} peak that large matrices reach`),
+  parameter(`compute.${chip}.${unit}`, Number(prior), 0.2, `share of the dense ${unit} peak that large matrices reach`),
 );
 
 const memories = (
@@ -42,7 +42,7 @@ const memories = (
     ["cdna", 0.7],
     ["ascend", 0.7],
   ] as const
-).map(([chip, prior]) => parameter(`memory.${chip}`, prior, 0.2, "share of memory bandwidth that weights and cache reach"));
+).map(([chip, prior]) => parameter(`memory.${chip}`, prior, 0.1, "share of memory bandwidth that weights and cache reach"));
 
 const links = (
   [
@@ -59,6 +59,7 @@ const links = (
 export const engineFamilies = [
   "trtllm-engine",
   "trtllm",
+  "trtllm-serve",
   "vllm-2024",
   "vllm",
   "sglang",
@@ -71,9 +72,10 @@ export type EngineFamily = (typeof engineFamilies)[number];
 const engines = engineFamilies.flatMap((engine) => [
   parameter(`engine.${engine}.step`, 1.5e-3, 0.8, "host seconds per step"),
   parameter(`engine.${engine}.sequence`, 6e-6, 1, "host seconds per running sequence and step"),
-  parameter(`engine.${engine}.promptToken`, 3e-7, 1, "host seconds per prompt token"),
+  parameter(`engine.${engine}.promptToken`, 1e-6, 1.2, "host seconds per prompt token"),
   parameter(`engine.${engine}.request`, 3e-4, 1.5, "host seconds to take in one request"),
-  parameter(`engine.${engine}.work`, 1, 0.15, "factor on all device time: kernels not chosen or not fused"),
+  parameter(`engine.${engine}.reserve`, 3, 0.4, "GiB per device for activations, graphs and the runtime"),
+  parameter(`engine.${engine}.work`, 1, engine === "trtllm-engine" ? 0.001 : 0.15, "factor on all device time: kernels not chosen or not fused"),
 ]);
 
 export const inferenceParameters: readonly InferenceParameter[] = [
@@ -85,15 +87,17 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   parameter("attention.cache", 0.8, 0.3, "share of the weights' bandwidth that cache reads reach"),
   parameter("experts.compute", 0.75, 0.3, "grouped matrix rate over dense matrix rate"),
   parameter("experts.pad", 16, 0.8, "tokens lost to tiles per active expert"),
-  parameter("experts.imbalance", 1.2, 0.15, "load of the busiest expert rank over the mean"),
+  parameter("experts.imbalance", 1.3, 0.2, "load of the busiest expert rank over the mean, up to 16 ranks"),
+  parameter("experts.imbalanceWide", 1.15, 0.05, "the same with redundant experts on more ranks"),
   parameter("dense.pad", 16, 0.8, "tokens lost to tiles per dense matrix"),
   parameter("weightOnly", 0.7, 0.3, "rate of weight-only kernels over their 16-bit rate"),
   parameter("vectors.passes", 10, 0.5, "memory passes of a hidden vector per layer between matrices"),
   parameter("speculative.acceptance", 0.6, 0.2, "chance that a drafted token survives, given that those before it did"),
   parameter("layer", 8e-6, 0.6, "launch and tail seconds per layer"),
-  parameter("sharpness", 3, 0.4, "exponent of the soft roofline"),
-  parameter("exposed", 0.6, 0.3, "share of expert all-to-all that is not hidden"),
-  parameter("network.share", 0.7, 0.3, "share of the network rate that all-to-alls reach"),
+  parameter("unhidden", 0.5, 0.4, "share of the smaller of compute and memory time that is not hidden"),
+  parameter("exposed", 0.6, 0.3, "share of expert all-to-all that is always visible"),
+  parameter("hidden", 0.5, 0.3, "share of a wide group's compute that all-to-alls hide behind"),
+  parameter("network.share", 0.8, 0.15, "share of the network rate that all-to-alls reach"),
 ];
 
 export type InferenceConstants = Readonly<Record<string, number>>;

@@ -8,8 +8,6 @@ export interface EngineDefaults {
   family: EngineFamily;
   /** Share of device memory that weights, workspace and cache may use together. */
   memoryShare: number;
-  /** Bytes per device kept for activations, graphs and the runtime. */
-  reservedBytes: number;
   sequencesMax: number;
   stepTokensMax: number;
   outputReserved: number;
@@ -21,7 +19,6 @@ const GiB = 2 ** 30;
 const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = {
   "trtllm-engine": {
     memoryShare: 0.95,
-    reservedBytes: 3 * GiB,
     sequencesMax: 4096,
     stepTokensMax: 8192,
     outputReserved: 1,
@@ -30,16 +27,22 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   },
   trtllm: {
     memoryShare: 0.9,
-    reservedBytes: 4 * GiB,
     sequencesMax: 2048,
     stepTokensMax: 8192,
     outputReserved: 1,
     mixed: true,
     source: "TensorRT-LLM v1.0 llm_args.py defaults (max_batch_size 2048, max_num_tokens 8192, free memory share 0.9)",
   },
+  "trtllm-serve": {
+    memoryShare: 0.9,
+    sequencesMax: 2048,
+    stepTokensMax: 8192,
+    outputReserved: 1,
+    mixed: true,
+    source: "as trtllm, behind its OpenAI-compatible server",
+  },
   "vllm-2024": {
     memoryShare: 0.9,
-    reservedBytes: 3 * GiB,
     sequencesMax: 256,
     stepTokensMax: 8192,
     outputReserved: 0.5,
@@ -48,7 +51,6 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   },
   vllm: {
     memoryShare: 0.9,
-    reservedBytes: 3 * GiB,
     sequencesMax: 1024,
     stepTokensMax: 8192,
     outputReserved: 0.5,
@@ -57,7 +59,6 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   },
   sglang: {
     memoryShare: 0.88,
-    reservedBytes: 2 * GiB,
     sequencesMax: 4096,
     stepTokensMax: 8192,
     outputReserved: 0.6,
@@ -66,7 +67,6 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   },
   mindie: {
     memoryShare: 0.9,
-    reservedBytes: 4 * GiB,
     sequencesMax: 200,
     stepTokensMax: 8192,
     outputReserved: 0.5,
@@ -75,7 +75,6 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   },
   "vllm-ascend": {
     memoryShare: 0.9,
-    reservedBytes: 4 * GiB,
     sequencesMax: 256,
     stepTokensMax: 2048,
     outputReserved: 0.5,
@@ -84,7 +83,6 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   },
   "in-house": {
     memoryShare: 0.92,
-    reservedBytes: 4 * GiB,
     sequencesMax: 65536,
     stepTokensMax: 16384,
     outputReserved: 0.5,
@@ -93,15 +91,15 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   },
 };
 
-/** The family of an engine as published runs and `--engine` spell it. */
-export function engineFamily(name: string | null | undefined): EngineFamily {
+/** The family of an engine as published runs and `--engine` spell it; `online`: requests came through its server. */
+export function engineFamily(name: string | null | undefined, online = false): EngineFamily {
   const text = (name ?? "").toLowerCase();
   if (/sglang|sgl\b/.test(text)) return "sglang";
   if (/vllm.?ascend/.test(text)) return "vllm-ascend";
   if (/mindie/.test(text)) return "mindie";
   if (/vllm.*(2024|0\.[0-6](\.|\b))/.test(text)) return "vllm-2024";
   if (/tensorrt.?llm 0\./.test(text)) return "trtllm-engine";
-  if (/tensorrt|trt/.test(text)) return "trtllm";
+  if (/tensorrt|trt/.test(text)) return online ? "trtllm-serve" : "trtllm";
   if (/deepseek|xdeepserve|cloudmatrix|flowserve/.test(text)) return "in-house";
   return "vllm";
 }

@@ -31,21 +31,25 @@ export interface StepRates {
   padTokens: number;
   expertPadTokens: number;
   expertImbalance: number;
+  /** The same where redundant experts balance wide expert parallelism (more than 16 ranks). */
+  expertImbalanceWide: number;
   linkBytesPerSecond: number;
   linkLatencySeconds: number;
   networkBytesPerSecond: number;
   networkLatencySeconds: number;
   /** Devices that the fast link joins. */
   domain: number;
+  /** Share of an all-to-all that stays visible, and the part of a wide group's compute that it may hide behind. */
   exposedShare: number;
+  hiddenCompute: number;
   layerSeconds: number;
   stepSeconds: number;
   sequenceSeconds: number;
   promptTokenSeconds: number;
   /** Host seconds to take in one request: connection, tokenisation, queues. */
   requestSeconds: number;
-  /** Exponent of the soft maximum of compute and memory time; infinity would be the sharp roofline. */
-  sharpness: number;
+  /** Share of the smaller of compute and memory time that is not hidden behind the larger; 0 would be the sharp roofline. */
+  unhidden: number;
 }
 
 /** What one step processes, summed over the group: prompt tokens, their causal pairs, decoding sequences, their context. */
@@ -73,7 +77,7 @@ export interface StepSeconds {
 
 /**
  * Seconds of one step. Matrix time is the soft roofline of Williams et al. 2009 (doi 10.1145/1498765.1498785):
- * `(compute^s + memory^s)^(1/s)`; collectives are ring all-reduces (2(n−1)/n of the payload) or two all-to-alls per mixture layer.
+ * the larger of compute and memory time plus the unhidden share of the smaller; collectives are ring all-reduces (2(n−1)/n of the payload) or two all-to-alls per mixture layer.
  */
 export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, load: StepLoad): StepSeconds {
   const stage = split.devices / split.pipeline;
@@ -86,7 +90,7 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
   const attention = attentionSeconds(shape, split, rates, load, replicas);
   const vectors =
     (rates.vectorPasses * shape.layers * shape.hidden * 2 * rankTokens) / (rates.vectorBytesPerSecond * split.attentionTp ** 0.5);
-  const communication = communicationSeconds(shape, split, rates, rankTokens);
+  const communication = communicationSeconds(shape, split, rates, rankTokens, dense + experts + attention);
   const host =
     shape.layers * rates.layerSeconds +
     rates.stepSeconds +
@@ -96,22 +100,21 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
   return { total: dense + experts + attention + vectors + communication + host, dense, experts, attention, vectors, communication, host };
 }
 
-function softMax(a: number, b: number, sharpness: number): number {
-  const high = Math.max(a, b);
-  return high === 0 ? 0 : high * (1 + (Math.min(a, b) / high) ** sharpness) ** (1 / sharpness);
+function overlapped(a: number, b: number, unhidden: number): number {
+  return a > b ? a + unhidden * b : b + unhidden * a;
 }
 
 function denseSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, tokens: number, sampled: number): number {
   const tp = split.attentionTp;
-  const layers = softMax(
+  const layers = overlapped(
     (2 * shape.denseParameters * (tokens + rates.padTokens)) / (tp * rates.denseFlopsPerSecond),
     (shape.denseParameters * rates.denseBytesPerWeight) / (tp * rates.weightBytesPerSecond),
-    rates.sharpness,
+    rates.unhidden,
   );
-  const head = softMax(
+  const head = overlapped(
     (2 * shape.headParameters * (sampled + rates.padTokens)) / (tp * rates.attentionFlopsPerSecond),
     (shape.headParameters * 2) / (tp * rates.weightBytesPerSecond),
-    rates.sharpness,
+    rates.unhidden,
   );
   return layers + head;
 }
@@ -119,23 +122,23 @@ function denseSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates
 function expertSeconds(shape: ServingShape, rates: StepRates, tokens: number, expertRanks: number, stage: number): number {
   if (shape.experts === 0) return 0;
   const hit = expertsHit(shape, tokens);
-  const imbalance = expertRanks > 1 ? rates.expertImbalance : 1;
+  const imbalance = expertRanks > 16 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
   const rows = tokens * shape.expertsPerToken * imbalance + hit * rates.expertPadTokens;
   const weights = shape.mixtureLayers * shape.expertParameters;
-  return softMax(
+  return overlapped(
     (2 * weights * rows) / (stage * rates.expertFlopsPerSecond),
     (weights * hit * rates.expertBytesPerWeight * imbalance) / (stage * rates.weightBytesPerSecond),
-    rates.sharpness,
+    rates.unhidden,
   );
 }
 
 function attentionSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, load: StepLoad, replicas: number): number {
   const cacheRanks = Math.min(split.attentionTp, shape.cacheShards);
   const attended = (attendedTokens(shape, load.meanContext) * load.sequences) / replicas;
-  const decode = softMax(
+  const decode = overlapped(
     (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) / (split.attentionTp * rates.attentionFlopsPerSecond),
     (attended * shape.cachedValues * rates.cacheBytesPerValue) / (cacheRanks * rates.cacheBytesPerSecond),
-    rates.sharpness,
+    rates.unhidden,
   );
   const prefill =
     (load.promptPairs * shape.prefillFlopsPerPair) / (replicas * split.attentionTp * rates.attentionFlopsPerSecond);
@@ -143,7 +146,7 @@ function attentionSeconds(shape: ServingShape, split: ServingSplit, rates: StepR
 }
 
 /** Tensor-parallel all-reduces, expert all-to-alls and pipeline hand-overs of one step. */
-function communicationSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, rankTokens: number): number {
+function communicationSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, rankTokens: number, compute: number): number {
   const stage = split.devices / split.pipeline;
   const tp = split.attentionTp;
   const vector = rankTokens * shape.hidden * 2;
@@ -156,16 +159,31 @@ function communicationSeconds(shape: ServingShape, split: ServingSplit, rates: S
   }
   const expertRanks = stage / tp;
   if (shape.experts > 0 && expertRanks > 1) {
-    const across = stage > rates.domain;
-    const nodes = Math.ceil(stage / rates.domain);
-    // Within the fast domain a token is sent to each chosen expert's rank; between nodes once per node it visits.
-    const copies = across
-      ? Math.min(shape.groupsPerToken || shape.expertsPerToken, nodes, shape.expertsPerToken)
-      : Math.min(shape.expertsPerToken, expertRanks);
-    const rate = across ? rates.networkBytesPerSecond : rates.linkBytesPerSecond;
-    const latency = across ? rates.networkLatencySeconds : rates.linkLatencySeconds;
-    const bytes = (rankTokens / tp) * shape.hidden * (rates.expertBytesPerWeight <= 1 ? 3 : 4) * copies;
-    seconds += rates.exposedShare * shape.mixtureLayers * (2 * latency * Math.log2(expertRanks) + bytes / rate);
+    seconds += allToAllSeconds(shape, rates, rankTokens / tp, expertRanks, stage, compute);
   }
   return seconds;
+}
+
+/** Dispatch and combine of all mixture layers; `tokens` per rank. Wide groups hide them behind the other half-batch's compute. */
+function allToAllSeconds(
+  shape: ServingShape,
+  rates: StepRates,
+  tokens: number,
+  expertRanks: number,
+  stage: number,
+  compute: number,
+): number {
+  const across = stage > rates.domain;
+  const nodes = Math.ceil(stage / rates.domain);
+  // Within the fast domain a token is sent to each chosen expert's rank; between nodes once to each other node it visits.
+  const visited = Math.min(shape.groupsPerToken || shape.expertsPerToken, nodes, shape.expertsPerToken);
+  const copies = across
+    ? (visited * (nodes - 1)) / nodes
+    : (Math.min(shape.expertsPerToken, expertRanks) * (expertRanks - 1)) / expertRanks;
+  const rate = across ? rates.networkBytesPerSecond : rates.linkBytesPerSecond;
+  const latency = across ? rates.networkLatencySeconds : rates.linkLatencySeconds;
+  const bytes = tokens * shape.hidden * (rates.expertBytesPerWeight <= 1 ? 3 : 4) * copies;
+  const seconds = shape.mixtureLayers * (2 * latency * Math.log2(expertRanks) + bytes / rate);
+  if (expertRanks <= 16) return rates.exposedShare * seconds;
+  return Math.max(rates.exposedShare * seconds, seconds - rates.hiddenCompute * compute);
 }

@@ -68,7 +68,7 @@ export function prepareRow(row: InferenceRow): Preparation {
   if (chips.length === 0) return { reason: `unknown accelerator ${row.accelerator.slice(0, 60)}` };
   const shape = servingShape(model.architecture());
   const flags = quotedFlags(row);
-  const engine = engineFamily(row.engine ?? row.group);
+  const engine = engineFamily(row.engine ?? row.group, (row.phase ?? "").startsWith("online"));
   const readings = chips.flatMap(({ accelerator, chip }) => {
     const defaults = engineDefaults(engine, chip, accelerator.memoryBytes);
     const engineHere = { ...defaults, ...(flags.memoryShare ? { memoryShare: flags.memoryShare } : {}) };
@@ -237,7 +237,7 @@ function predictReading(prepared: PreparedRow, system: ServingSystem, constants:
     }
     case "unknown":
       if ((prepared.row.phase ?? "").startsWith("decode") || pace) {
-        const most = Math.max(1, systemCacheTokens(system) / (promptTokens + outputTokens / 2) / system.split.devices);
+        const most = Math.max(1, systemCacheTokens(system, constants) / (promptTokens + outputTokens / 2) / system.split.devices);
         return [decode(Math.max(1, most / 4)), decode(most)];
       }
       return [played(prepared, system, constants, { requests: 1000 }, pace)];
@@ -262,7 +262,7 @@ function offered(prepared: PreparedRow, system: ServingSystem, constants: Infere
     default: {
       if (prepared.tuned) {
         const load: RequestLoad = { requests: 1, promptTokens, outputTokens, spread: true, prefixHit: 0 };
-        const outcome = settledServing(system, settledSequences(prepared, system), load, constants);
+        const outcome = settledServing(system, settledSequences(prepared, system, constants), load, constants);
         return pace ? outcome.tpotSeconds : outcome.outputTokensPerSecond / system.split.devices;
       }
       const requests = tensorRtRequestCount(promptTokens, outputTokens);
@@ -276,7 +276,7 @@ function limited(prepared: PreparedRow, system: ServingSystem, constants: Infere
   const load: RequestLoad = { requests: 1, promptTokens: prepared.promptTokens, outputTokens: prepared.outputTokens, spread: true, prefixHit: 0 };
   const at = (n: number) => settledServing(system, n, load, constants);
   let low = 1;
-  let high = settledSequences(prepared, system);
+  let high = settledSequences(prepared, system, constants);
   if (at(high).tpotSeconds <= 0.9 * limit) low = high;
   for (let i = 0; i < 12 && low < high; i++) {
     const middle = Math.sqrt(low * high);
@@ -288,8 +288,8 @@ function limited(prepared: PreparedRow, system: ServingSystem, constants: Infere
 }
 
 /** Sequences that fill the cache in the long run; their mean length lies between half an output and the whole. */
-function settledSequences(prepared: PreparedRow, system: ServingSystem): number {
-  const room = systemCacheTokens(system) / (prepared.promptTokens + prepared.outputTokens);
+function settledSequences(prepared: PreparedRow, system: ServingSystem, constants: InferenceConstants): number {
+  const room = systemCacheTokens(system, constants) / (prepared.promptTokens + prepared.outputTokens);
   return Math.max(1, Math.min(room, 2048 * replicasOf(system.split)));
 }
 
@@ -304,7 +304,7 @@ function played(
   const replicas = replicasOf(system.split);
   const load: RequestLoad = { ...offeredLoad, promptTokens, outputTokens, spread: prepared.spread, prefixHit: 0 };
   const benched = prepared.load.kind === "queued" && /^trtllm/.test(system.engine.family);
-  const room = systemCacheTokens(system) / (promptTokens + outputTokens) / replicas;
+  const room = systemCacheTokens(system, constants) / (promptTokens + outputTokens) / replicas;
   const tuned = benched ? tensorRtTuning(Math.max(1, room), promptTokens, outputTokens) : undefined;
   const drafting = system.drafted > 0 && system.engine.family === "sglang" ? 48 : undefined;
   const outcome = evaluateServing(system, load, constants, {

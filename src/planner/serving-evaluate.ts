@@ -7,6 +7,7 @@ import type { InferenceConstants } from "../catalog/inference-constants.ts";
 import type { EngineDefaults } from "../catalog/serving-engines.ts";
 import type { WeightFormat } from "../cost/inference-formats.ts";
 import { cacheTokens, weightBytesPerDevice } from "../cost/inference-memory.ts";
+import { gibibyte } from "../spec/quantities.ts";
 import { causalPairs, type ServingShape } from "../cost/inference-shape.ts";
 import { type ServingSplit, type StepLoad, type StepSeconds, stepSeconds } from "../cost/inference-step.ts";
 import { type ChipFamily, stepRates } from "./serving-rates.ts";
@@ -40,15 +41,21 @@ export function systemStep(system: ServingSystem, constants: InferenceConstants)
   };
 }
 
-/** Cache room of the group in tokens; not positive when the weights do not fit. */
-export function systemCacheTokens(system: ServingSystem): number {
-  const usable = system.accelerator.memoryBytes * system.engine.memoryShare - system.engine.reservedBytes;
-  return cacheTokens(system.shape, system.split, system.format, system.cacheBytesPerValue, usable);
+/** Bytes of one device that weights and cache may use. */
+function usableBytes(system: ServingSystem, constants: InferenceConstants): number {
+  const reserve = constants[`engine.${system.engine.family}.reserve`] ?? 3;
+  return system.accelerator.memoryBytes * system.engine.memoryShare - reserve * gibibyte;
 }
 
+/** Cache room of the group in tokens; not positive when the weights do not fit. */
+export function systemCacheTokens(system: ServingSystem, constants: InferenceConstants): number {
+  const { shape, split, format, cacheBytesPerValue } = system;
+  return cacheTokens(shape, split, format, cacheBytesPerValue, usableBytes(system, constants));
+}
+
+/** Whether the weights leave any room at all, before the engine's own needs. */
 export function fits(system: ServingSystem): boolean {
-  const usable = system.accelerator.memoryBytes * system.engine.memoryShare - system.engine.reservedBytes;
-  return weightBytesPerDevice(system.shape, system.split, system.format) < 0.98 * usable;
+  return weightBytesPerDevice(system.shape, system.split, system.format) < 0.97 * system.accelerator.memoryBytes * system.engine.memoryShare;
 }
 
 /** Attention ranks that keep their own queue and token budget. */
@@ -91,7 +98,7 @@ export function evaluateServing(
   const policy: BatchingPolicy = {
     sequencesMax: system.engine.sequencesMax * replicas,
     stepTokensMax: system.engine.stepTokensMax * replicas,
-    cacheTokens: systemCacheTokens(system),
+    cacheTokens: systemCacheTokens(system, constants),
     outputReserved: system.engine.outputReserved,
     mixed: system.engine.mixed,
     ...overrides,
