@@ -13,6 +13,8 @@ interface Verb {
 }
 
 const verbs: Record<string, Verb> = {
+  plan: { summary: "answer with figures before money is spent", load: () => import("./plan.ts") },
+  catalog: { summary: "list known accelerators and models, with sources", load: () => import("./catalog.ts") },
   init: { summary: "write a commented run.yaml for your text", load: () => import("./init.ts") },
   check: { summary: "read a run.yaml and its data, and change nothing", load: () => import("./check.ts") },
   run: { summary: "all of it: train, port, compare, serve, answer", load: () => import("./run.ts") },

@@ -1,0 +1,259 @@
+/**
+ * Carries `plan train` out: checks what was given, asks the planner, prints.
+ * Knows: options, files, the JSON contract. Does not know: formulas.
+ */
+import { readFile, stat } from "node:fs/promises";
+import * as z from "zod";
+import { requireAccelerator } from "../catalog/accelerators.ts";
+import { calibration } from "../catalog/calibration.ts";
+import { findModel, requireModel } from "../catalog/models.ts";
+import { failuresPerNodeDay, reliabilityFor } from "../catalog/reliability.ts";
+import { constantsFrom, type Stack, stacks } from "../cost/constants.ts";
+import { TrainingPrecision } from "../cost/hardware.ts";
+import { type AccuracyBadge, accuracyBadge } from "../planner/accuracy.ts";
+import { answerLine, whyLost } from "../planner/explain.ts";
+import { brokenRule } from "../planner/layout-rules.ts";
+import { frameFor, type SearchResult, searchLayouts } from "../planner/search.ts";
+import {
+  evaluateTraining,
+  memoryShare,
+  type PreparedQuestion,
+  prepareQuestion,
+  type TrainingEstimate,
+  type TrainingQuestion,
+} from "../planner/train.ts";
+import { type Architecture, parameterCounts } from "../spec/architecture.ts";
+import { BadInput, didYouMean } from "../spec/bad-input.ts";
+import { configBytesMax, parseConfig } from "../spec/hugging-face-config.ts";
+import { type Layout, layoutText, parseLayout, Schedule } from "../spec/layout.ts";
+import { amount, wholeNumber } from "../spec/quantities.ts";
+import { renderPlan } from "./render/train.ts";
+
+const text = z.string().max(10_000);
+const Options = z.object({
+  model: text,
+  accelerator: text,
+  devices: text,
+  tokens: text,
+  seq: text,
+  globalBatch: text.optional(),
+  precision: text,
+  layout: text.optional(),
+  schedule: text.optional(),
+  stack: text.optional(),
+  deadline: text.optional(),
+  reliability: text.optional(),
+  dollarsPerDeviceHour: text.optional(),
+  alternatives: text,
+  emit: text.optional(),
+  json: z.boolean().optional(),
+});
+type Options = z.infer<typeof Options>;
+
+/** No installation has more devices than this; a larger number is a slip. */
+const devicesMax = 10_000_000;
+
+export async function runPlanTrain(raw: Record<string, unknown>): Promise<void> {
+  const options = Options.parse(raw);
+  const question = await questionFrom(options);
+  const badge = badgeFor(question);
+  const prepared = prepareQuestion({ ...question, stepDeviation: Math.max(0.03, badge.medianError * 1.4826) });
+  const started = performance.now();
+  const schedule = scheduleFrom(options.schedule);
+  const fixed = options.layout === undefined ? {} : parseLayout(options.layout);
+  const found =
+    options.layout === undefined
+      ? searched(prepared, schedule, options)
+      : { best: single(prepared, completed(prepared, fixed, schedule)), search: null };
+  const seconds = (performance.now() - started) / 1000;
+  if (options.emit !== undefined) {
+    const { emitTraining } = await import("../planner/emit.ts");
+    process.stdout.write(emitTraining(options.emit, prepared.question, found.best));
+    return;
+  }
+  const answer = answerLine(found.best, question.deadlineDays);
+  const notes = notesFor(prepared, found.best);
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify(document({ ...found, answer, badge, seconds, notes, stack: question.stack }), null, 2)}\n`,
+    );
+  else process.stdout.write(renderPlan({ ...found, answer, badge, notes, stack: question.stack }));
+}
+
+/** The question that the options ask; every slip in them is BadInput. */
+async function questionFrom(options: Options): Promise<TrainingQuestion> {
+  const accelerator = requireAccelerator(options.accelerator, "--accelerator");
+  const architecture = await architectureFrom(options.model);
+  const seq = wholeNumber("--seq", Number(options.seq), 1, 2 ** 24);
+  const usual = Math.max(1, Math.round((16 * 2 ** 20) / seq));
+  const globalBatch =
+    options.globalBatch === undefined ? usual : wholeNumber("--global-batch", Number(options.globalBatch), 1, 2 ** 26);
+  const precision = TrainingPrecision.safeParse(options.precision);
+  if (!precision.success)
+    throw new BadInput(
+      `--precision: unknown format ${options.precision.slice(0, 40)}${didYouMean(options.precision, TrainingPrecision.options)}; use one of ${TrainingPrecision.options.join(", ")}`,
+    );
+  const reliability = options.reliability ?? reliabilityFor(accelerator.id)?.id;
+  return {
+    architecture,
+    accelerator,
+    devices: wholeNumber("--devices", Number(options.devices), 1, devicesMax),
+    tokens: amount("--tokens", Number(options.tokens), 0, 1e18),
+    seq,
+    globalBatch,
+    precision: precision.data,
+    stack: stackFrom(options.stack, accelerator.platform),
+    constants: constantsFrom(calibration.constants),
+    deadlineDays: options.deadline === undefined ? null : amount("--deadline", Number(options.deadline), 0, 36_500),
+    failuresPerNodeDay: reliability === undefined ? defaultFailuresPerNodeDay : failuresPerNodeDay(reliability),
+    dollarsPerDeviceHour:
+      options.dollarsPerDeviceHour === undefined
+        ? null
+        : amount("--dollars-per-device-hour", Number(options.dollarsPerDeviceHour), 0, 1e6),
+    checkpointBytesPerSecondPerNode: 1e9,
+    restartSeconds: 600,
+    detectSeconds: 120,
+    stepDeviation: 0.1,
+  };
+}
+
+/** Between the two published A100 clusters and Llama 3's; used where no system of the chip's generation is published. */
+const defaultFailuresPerNodeDay = 4e-3;
+
+async function architectureFrom(given: string): Promise<Architecture> {
+  const preset = findModel(given);
+  if (preset) return preset.architecture();
+  const looksLikeFile = /[/\\]|\.json$/.test(given);
+  if (!looksLikeFile) return requireModel(given, "--model").architecture();
+  const size = await stat(given).then(
+    (info) => (info.isFile() ? info.size : null),
+    () => null,
+  );
+  if (size === null)
+    throw new BadInput(`--model: no file ${given.slice(0, 200)}; give the path of a config.json or a preset`);
+  if (size > configBytesMax)
+    throw new BadInput(
+      `--model: ${given.slice(0, 200)} has ${size} bytes; give the model's config.json, not its weights`,
+    );
+  return parseConfig(await readFile(given, "utf8"), given.slice(0, 200));
+}
+
+function stackFrom(given: string | undefined, platform: string | null): Stack {
+  if (given === undefined) return platform === "ascend" ? "mindspeed" : platform === "nvidia" ? "bridge" : "maxtext";
+  const found = stacks.find((stack) => stack === given);
+  if (found) return found;
+  throw new BadInput(
+    `--stack: unknown stack ${given.slice(0, 40)}${didYouMean(given, stacks)}; use one of ${stacks.join(", ")}`,
+  );
+}
+
+function scheduleFrom(given: string | undefined): Schedule | null {
+  if (given === undefined) return null;
+  const parsed = Schedule.safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw new BadInput(
+    `--schedule: unknown schedule ${given.slice(0, 40)}${didYouMean(given, Schedule.options)}; use one of ${Schedule.options.join(", ")}`,
+  );
+}
+
+/** A full layout from the fields given: dp fills the devices, the rest takes its plainest value. */
+function completed(prepared: PreparedQuestion, fixed: Partial<Layout>, schedule: Schedule | null): Layout {
+  const { devices } = prepared.question;
+  const { tp = 1, pp = 1, cp = 1, ep = 1, vpp = 1, recompute = "none", microBatch = 1 } = fixed;
+  const dp = fixed.dp ?? Math.max(1, Math.floor(devices / (tp * pp * cp)));
+  const zero = fixed.zero ?? (dp * cp > 1 ? 1 : 0);
+  return {
+    tp,
+    pp,
+    dp,
+    ep,
+    cp,
+    vpp,
+    zero,
+    recompute,
+    microBatch,
+    schedule: schedule ?? fixed.schedule ?? (vpp > 1 ? "interleaved" : "1f1b"),
+  };
+}
+
+function single(prepared: PreparedQuestion, layout: Layout): TrainingEstimate {
+  const rule = brokenRule({ ...frameFor(prepared, layout), devices: prepared.question.devices }, layout);
+  if (rule) throw new BadInput(`--layout: ${rule.sentence}; change one of them`);
+  const estimate = evaluateTraining(prepared, layout);
+  const room = prepared.setup.hardware.memoryBytes;
+  if (estimate.memoryBytesPerDevice > room)
+    throw new BadInput(
+      `--layout: needs ${(estimate.memoryBytesPerDevice / 2 ** 30).toFixed(1)} GiB on the fullest device of ${(room / 2 ** 30).toFixed(0)} GiB; raise tp, pp, ep or zero, or turn recompute on`,
+    );
+  return estimate;
+}
+
+function searched(
+  prepared: PreparedQuestion,
+  schedule: Schedule | null,
+  options: Options,
+): { best: TrainingEstimate; search: SearchResult } {
+  const keep = wholeNumber("--alternatives", Number(options.alternatives), 0, 1000);
+  const search = searchLayouts(prepared, {
+    fixed: {},
+    schedules: schedule ? [schedule] : ["1f1b", "interleaved"],
+    keep,
+  });
+  if (search.best) return { best: search.best, search };
+  const nearest = search.nearest
+    ? `; the nearest, ${layoutText(search.nearest.layout)}, lacks ${(search.nearest.bytesOver / 2 ** 30).toFixed(1)} GiB a device`
+    : "";
+  const main = Object.entries(search.rejected)[0]?.[0] ?? "no layout divides";
+  throw new BadInput(
+    `plan train: no layout works on ${prepared.question.devices} devices (most often: ${main})${nearest}; give more devices or another batch`,
+  );
+}
+
+function badgeFor(question: TrainingQuestion): AccuracyBadge {
+  const { architecture, accelerator, devices, seq, precision, stack } = question;
+  return accuracyBadge({
+    accelerator: accelerator.id,
+    stack,
+    precision: precision === "fp16" ? "bf16" : precision,
+    mixture: architecture.moe !== null,
+    activeParameters: parameterCounts(architecture).active,
+    devices,
+    seq,
+  });
+}
+
+function notesFor(prepared: PreparedQuestion, best: TrainingEstimate): string[] {
+  const { question, setup } = prepared;
+  const { layout } = best;
+  const notes: string[] = [];
+  const idle = question.devices - layout.tp * layout.pp * layout.dp * layout.cp;
+  if (idle > 0) notes.push(`${idle} devices stand by as spares: no faster layout uses them`);
+  if (question.accelerator.platform === "ascend") notes.push("few Ascend runs are published: take this as an estimate");
+  if (best.memoryBytesPerDevice > setup.hardware.memoryBytes * memoryShare)
+    notes.push("less than 6 % of the memory stays free: fragmentation may end the run");
+  return notes;
+}
+
+/** The JSON contract of `plan train`. */
+function document(found: {
+  best: TrainingEstimate;
+  search: SearchResult | null;
+  answer: string;
+  badge: AccuracyBadge;
+  seconds: number;
+  notes: string[];
+  stack: string;
+}): unknown {
+  const { best, search, answer, badge, seconds, notes, stack } = found;
+  return {
+    answer,
+    best: { ...best, accuracy: badge },
+    alternatives: (search?.alternatives ?? []).map((estimate) => ({ ...estimate, lost: whyLost(best, estimate) })),
+    pareto: search?.pareto ?? [],
+    rejected: search?.rejected ?? {},
+    evaluated: search?.evaluated ?? 1,
+    seconds,
+    stack,
+    notes,
+  };
+}

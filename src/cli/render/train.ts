@@ -1,0 +1,153 @@
+/**
+ * Prints a training plan: the answer, the layouts, where the time and the memory go, what was refused.
+ * Knows: units and column widths (100 at most). Does not know: how anything was calculated.
+ */
+import type { AccuracyBadge } from "../../planner/accuracy.ts";
+import { rankedParts, shownSeconds, whyLost } from "../../planner/explain.ts";
+import type { SearchResult } from "../../planner/search.ts";
+import type { TrainingEstimate } from "../../planner/train.ts";
+import { layoutText } from "../../spec/layout.ts";
+import { table } from "./table.ts";
+
+export interface RenderedPlan {
+  readonly answer: string;
+  readonly best: TrainingEstimate;
+  readonly badge: AccuracyBadge;
+  readonly stack: string;
+  /** Absent for a single evaluation. */
+  readonly search: SearchResult | null;
+  readonly notes: readonly string[];
+}
+
+const columnsMax = 100;
+
+/** Breaks a sentence at blanks so that no line is wider than the tables; further lines are indented. */
+function wrapped(sentence: string): string {
+  const lines: string[] = [""];
+  for (const word of sentence.split(" ")) {
+    const line = lines[lines.length - 1] ?? "";
+    if (line === "") lines[lines.length - 1] = word;
+    else if (line.length + word.length + 1 <= columnsMax) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(`  ${word}`);
+  }
+  return lines.join("\n");
+}
+
+const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+
+export function renderPlan({ answer, best, badge, search, stack, notes }: RenderedPlan): string {
+  const blocks = [
+    answer,
+    [`layout  ${layoutText(best.layout)} ${best.layout.schedule}`, ...facts(best, badge, stack)].join("\n"),
+  ];
+  blocks.push(partsTable(best));
+  if (search) blocks.push(...searchBlocks(best, search));
+  if (notes.length > 0) blocks.push(notes.map((note) => wrapped(`note: ${note}`)).join("\n"));
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function facts(best: TrainingEstimate, badge: AccuracyBadge, stack: string): string[] {
+  const money = best.cost === null ? "" : `, ${amount(best.cost)} dollars`;
+  const energy = best.energyKilowattHours === null ? "" : `, ${amount(best.energyKilowattHours)} kWh`;
+  const chance = best.probabilityByDeadline === null ? "" : `, by the deadline ${percent(best.probabilityByDeadline)}`;
+  const interval = Number.isFinite(best.checkpointIntervalSeconds)
+    ? `every ${(best.checkpointIntervalSeconds / 60).toFixed(0)} min`
+    : "not needed";
+  return [
+    `step    ${shownSeconds(best.stepSeconds)}, ${best.tokensPerSecondPerDevice.toFixed(0)} tokens/s/device`,
+    `MFU     ${percent(best.mfu)} model FLOPs (6 per active parameter, causal attention), HFU ${percent(best.hfu)}, of bf16 peak`,
+    `days    p10 ${best.days.p10.toFixed(1)}  p50 ${best.days.p50.toFixed(1)}  p90 ${best.days.p90.toFixed(1)}${chance}`,
+    `price   ${amount(best.deviceHours)} device-hours${money}${energy}`,
+    `faults  ${amount(best.failuresExpected)} expected, goodput ${percent(best.goodput)}, checkpoint ${interval}`,
+    `error   ${percent(badge.medianError)} median on the nearest published runs, ${badge.basis} (${stack})`,
+  ];
+}
+
+function amount(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toFixed(2)} billion`;
+  if (value >= 1e6) return `${(value / 1e6).toFixed(2)} million`;
+  if (value >= 1e4) return Math.round(value).toLocaleString("en-US");
+  return value >= 10 ? value.toFixed(0) : value.toFixed(1);
+}
+
+function partsTable(best: TrainingEstimate): string {
+  const parts = rankedParts(best.parts).filter(({ share }) => share >= 0.001);
+  const memory = best.memoryParts;
+  const kinds = [
+    ["weights", memory.weights],
+    ["gradients", memory.gradients],
+    ["optimizer", memory.optimizer],
+    ["activations", memory.activations],
+    ["buffers", memory.buffers],
+    ["total", memory.total],
+  ] as const;
+  const length = Math.max(parts.length, kinds.length);
+  const rows = Array.from({ length }, (_, i) => {
+    const part = parts[i];
+    const kind = kinds[i];
+    return [
+      part?.name ?? "",
+      part ? shownSeconds(part.seconds) : "",
+      part ? percent(part.share) : "",
+      kind?.[0] ?? "",
+      kind ? gibibytes(kind[1]) : "",
+    ];
+  });
+  return table(["step time", "seconds>", "share>", "fullest device", "GiB>"], rows);
+}
+
+function searchBlocks(best: TrainingEstimate, search: SearchResult): string[] {
+  const blocks: string[] = [];
+  const [runnerUp] = search.alternatives;
+  const rows = [best, ...search.alternatives].map((estimate, i) =>
+    layoutRow(i === 0 ? "best" : String(i + 1), estimate),
+  );
+  blocks.push(table(layoutColumns, rows));
+  if (runnerUp) blocks.push(wrapped(`runner-up (2): ${whyLost(best, runnerUp)}`));
+  const front = search.pareto.slice(0, 6).map((estimate) => layoutRow("", estimate));
+  if (front.length > 1)
+    blocks.push(`less memory or fewer devices, at the least cost in time:\n${table(layoutColumns, front)}`);
+  const refused = Object.entries(search.rejected);
+  const total = refused.reduce((sum, [, count]) => sum + count, 0);
+  blocks.push(
+    `${search.evaluated.toLocaleString("en-US")} layouts compared, ${total.toLocaleString("en-US")} refused:\n${table(
+      ["refused>", "reason"],
+      refused.slice(0, 8).map(([reason, count]) => [count.toLocaleString("en-US"), reason]),
+    )}`,
+  );
+  return blocks;
+}
+
+const layoutColumns = [
+  "",
+  "tp>",
+  "pp>",
+  "dp>",
+  "ep>",
+  "cp>",
+  "vpp>",
+  "zero>",
+  "recompute",
+  "mbs>",
+  "schedule",
+  "step>",
+  "GiB>",
+  "p50 days>",
+  "MFU>",
+];
+
+function layoutRow(name: string, { layout, stepSeconds, memoryBytesPerDevice, days, mfu }: TrainingEstimate): string[] {
+  const { tp, pp, dp, ep, cp, vpp, zero, recompute, microBatch, schedule } = layout;
+  return [
+    name,
+    ...[tp, pp, dp, ep, cp, vpp, zero].map(String),
+    recompute,
+    String(microBatch),
+    schedule,
+    shownSeconds(stepSeconds),
+    gibibytes(memoryBytesPerDevice),
+    days.p50.toFixed(1),
+    percent(mfu),
+  ];
+}
