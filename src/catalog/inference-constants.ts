@@ -42,7 +42,7 @@ const memories = (
     ["cdna", 0.7],
     ["ascend", 0.7],
   ] as const
-).map(([chip, prior]) => parameter(`memory.${chip}`, prior, 0.1, "share of memory bandwidth that weights and cache reach"));
+).map(([chip, prior]) => parameter(`memory.${chip}`, prior, 0.06, "share of memory bandwidth that weights and cache reach"));
 
 const links = (
   [
@@ -71,6 +71,7 @@ export type EngineFamily = (typeof engineFamilies)[number];
 
 const engines = engineFamilies.flatMap((engine) => [
   parameter(`engine.${engine}.step`, 1.5e-3, 0.8, "host seconds per step"),
+  parameter(`engine.${engine}.layer`, engine === "vllm-ascend" ? 3e-4 : 8e-6, 0.8, "launch and tail seconds per layer"),
   parameter(`engine.${engine}.sequence`, 6e-6, 1, "host seconds per running sequence and step"),
   parameter(`engine.${engine}.promptToken`, 1e-6, 1.2, "host seconds per prompt token"),
   parameter(`engine.${engine}.request`, 3e-4, 1.5, "host seconds to take in one request"),
@@ -84,7 +85,7 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   ...links,
   ...engines,
   parameter("attention.prefill", 0.5, 0.4, "share of the 16-bit peak that attention reaches"),
-  parameter("attention.cache", 0.8, 0.3, "share of the weights' bandwidth that cache reads reach"),
+  parameter("attention.cache", 0.9, 0.06, "share of the weights' bandwidth that cache reads reach"),
   parameter("experts.compute", 0.75, 0.3, "grouped matrix rate over dense matrix rate"),
   parameter("experts.pad", 16, 0.8, "tokens lost to tiles per active expert"),
   parameter("experts.imbalance", 1.3, 0.2, "load of the busiest expert rank over the mean, up to 16 ranks"),
@@ -93,8 +94,12 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   parameter("weightOnly", 0.7, 0.3, "rate of weight-only kernels over their 16-bit rate"),
   parameter("vectors.passes", 10, 0.5, "memory passes of a hidden vector per layer between matrices"),
   parameter("speculative.acceptance", 0.6, 0.2, "chance that a drafted token survives, given that those before it did"),
-  parameter("layer", 8e-6, 0.6, "launch and tail seconds per layer"),
-  parameter("unhidden", 0.5, 0.4, "share of the smaller of compute and memory time that is not hidden"),
+  parameter("experts.launches", 1, 0.5, "layers that the kernels of a mixture layer count for besides its own"),
+  parameter("indexer.launches", 1, 0.7, "the same of a sparse-attention indexer"),
+  parameter("indexer.passes", 30, 0.7, "memory passes per layer and token of a sparse-attention indexer"),
+  parameter("host.overlapped", 0.6, 0.4, "host seconds that remain visible under asynchronous scheduling"),
+  parameter("network.latency", 6e-5, 0.3, "seconds of an all-to-all between nodes, payload apart"),
+  parameter("unhidden", 0.4, 0.4, "share of the smaller of compute and memory time that is not hidden"),
   parameter("exposed", 0.6, 0.3, "share of expert all-to-all that is always visible"),
   parameter("hidden", 0.5, 0.3, "share of a wide group's compute that all-to-alls hide behind"),
   parameter("network.share", 0.8, 0.15, "share of the network rate that all-to-alls reach"),

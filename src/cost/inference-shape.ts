@@ -41,6 +41,8 @@ export interface ServingShape {
   prefillFlopsPerPair: number;
   mtpLayers: number;
   latent: boolean;
+  /** A lightning indexer chooses the attended tokens (DeepSeek-V3.2, arXiv:2512.02556): extra kernels per layer. */
+  indexed: boolean;
 }
 
 /**
@@ -76,6 +78,7 @@ export function servingShape(a: Architecture): ServingShape {
     prefillFlopsPerPair: kinds.attention * prefill,
     mtpLayers: a.mtpLayers,
     latent: mla !== null,
+    indexed: /v3\.2/.test(a.name),
   };
 }
 

@@ -42,7 +42,11 @@ export interface StepRates {
   /** Share of an all-to-all that stays visible, and the part of a wide group's compute that it may hide behind. */
   exposedShare: number;
   hiddenCompute: number;
+  /** Launch and tail seconds per layer; a mixture layer or an indexer counts as so many more layers. */
   layerSeconds: number;
+  mixtureLaunches: number;
+  indexerLaunches: number;
+  indexerPasses: number;
   stepSeconds: number;
   sequenceSeconds: number;
   promptTokenSeconds: number;
@@ -89,10 +93,12 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
   const experts = expertSeconds(shape, rates, tokens, split.expertParallel ? stage : 1, stage);
   const attention = attentionSeconds(shape, split, rates, load, replicas);
   const vectors =
-    (rates.vectorPasses * shape.layers * shape.hidden * 2 * rankTokens) / (rates.vectorBytesPerSecond * split.attentionTp ** 0.5);
+    ((rates.vectorPasses + (shape.indexed ? rates.indexerPasses : 0)) * shape.layers * shape.hidden * 2 * rankTokens) / (rates.vectorBytesPerSecond * split.attentionTp ** 0.5);
   const communication = communicationSeconds(shape, split, rates, rankTokens, dense + experts + attention);
+  const launches =
+    shape.layers * (1 + (shape.indexed ? rates.indexerLaunches : 0)) + shape.mixtureLayers * rates.mixtureLaunches;
   const host =
-    shape.layers * rates.layerSeconds +
+    launches * rates.layerSeconds +
     rates.stepSeconds +
     (rates.sequenceSeconds * load.sequences) / replicas +
     (rates.promptTokenSeconds * load.promptTokens) / replicas +
@@ -176,14 +182,16 @@ function allToAllSeconds(
   const across = stage > rates.domain;
   const nodes = Math.ceil(stage / rates.domain);
   // Within the fast domain a token is sent to each chosen expert's rank; between nodes once to each other node it visits.
-  const visited = Math.min(shape.groupsPerToken || shape.expertsPerToken, nodes, shape.expertsPerToken);
+  // Small batches use the low-latency kernels, which send one copy per chosen expert (DeepEP, docs/legacy.md).
+  const grouped = Math.min(shape.groupsPerToken || shape.expertsPerToken, nodes, shape.expertsPerToken);
+  const visited = tokens <= 512 ? shape.expertsPerToken : grouped;
   const copies = across
     ? (visited * (nodes - 1)) / nodes
     : (Math.min(shape.expertsPerToken, expertRanks) * (expertRanks - 1)) / expertRanks;
   const rate = across ? rates.networkBytesPerSecond : rates.linkBytesPerSecond;
-  const latency = across ? rates.networkLatencySeconds : rates.linkLatencySeconds;
+  const latency = across ? rates.networkLatencySeconds : 2 * rates.linkLatencySeconds;
   const bytes = tokens * shape.hidden * (rates.expertBytesPerWeight <= 1 ? 3 : 4) * copies;
-  const seconds = shape.mixtureLayers * (2 * latency * Math.log2(expertRanks) + bytes / rate);
+  const seconds = shape.mixtureLayers * (2 * latency + bytes / rate);
   if (expertRanks <= 16) return rates.exposedShare * seconds;
   return Math.max(rates.exposedShare * seconds, seconds - rates.hiddenCompute * compute);
 }

@@ -82,6 +82,7 @@ export function prepareRow(row: InferenceRow): Preparation {
         cacheBytesPerValue: cacheBytes(row, format),
         split,
         drafted: flags.drafted,
+        overlappedHost: flags.overlappedHost,
       })),
     );
   });

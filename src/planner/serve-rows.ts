@@ -116,7 +116,7 @@ export function measurementOf(row: InferenceRow, load: OfferedLoad): Measurement
 export function lengthsSpread(row: InferenceRow): boolean {
   if ((row.group ?? "").startsWith("mlperf") || /sharegpt/i.test(String(row.batch_or_concurrency ?? ""))) return true;
   const isl = row.isl ?? 0;
-  const round = [128, 256, 512, 1000, 1024, 2000, 2048, 4000, 4096, 5000, 8000, 8192, 16000, 32000, 64000];
+  const round = [128, 256, 500, 512, 1000, 1024, 2000, 2048, 3500, 4000, 4096, 5000, 8000, 8192, 10000, 16000, 16384, 20000, 32000, 32784, 64000];
   const exact = round.some((r) => Math.abs(isl / r - 1) < 0.02) || [1, 4, 16, 128, 256, 512, 1024].includes(row.osl ?? 0);
   return isl > 0 && !exact;
 }
@@ -127,6 +127,8 @@ export interface QuotedFlags {
   memoryShare?: number;
   drafted: number;
   pipeline?: number;
+  /** Host work of the next step overlaps this one (`--async-scheduling`). */
+  overlappedHost: boolean;
 }
 
 export function quotedFlags(row: InferenceRow): QuotedFlags {
@@ -144,6 +146,7 @@ export function quotedFlags(row: InferenceRow): QuotedFlags {
   const memoryShare = value(/--gpu-memory-utilization[= ]([\d.]+)/);
   const pipeline = value(/-pp (\d+)/);
   return {
+    overlappedHost: /--async-scheduling/.test(notes),
     drafted: mtp > 0 ? mtp : speculative ? (eagle ? 4 : 1) : 0,
     ...(stepTokensMax ? { stepTokensMax } : {}),
     ...(memoryShare ? { memoryShare } : {}),

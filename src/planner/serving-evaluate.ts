@@ -23,6 +23,7 @@ export interface ServingSystem {
   split: ServingSplit;
   /** Tokens drafted per sequence and step (multi-token prediction or a draft model); 0 for none. */
   drafted: number;
+  overlappedHost?: boolean;
 }
 
 /** Expected tokens gained per step when each drafted token survives with probability `acceptance`, in order. */

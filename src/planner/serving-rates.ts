@@ -44,6 +44,8 @@ export interface RatesQuestion {
   engine: EngineFamily;
   format: WeightFormat;
   cacheBytesPerValue: number;
+  /** The engine prepares the next step while this one runs. */
+  overlappedHost?: boolean;
 }
 
 /** Rates under `constants`; a unit without its own constant uses the chip's nearest one. */
@@ -56,6 +58,7 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
   const fallback = unit === "16-bit" ? `compute.${q.chip}.fp8` : `compute.${q.chip}.16-bit`;
   const dense = (peak * c(`compute.${q.chip}.${unit}`, fallback) * (widened ? c("weightOnly", "") : 1)) / work;
   const memory = (q.accelerator.memoryBytesPerSecond * c(`memory.${q.chip}`, "memory.hopper")) / work;
+  const host = q.overlappedHost ? c("host.overlapped", "") : 1;
   const link = linkKind(q.chip, q.accelerator);
   const denseBytes = q.format.name === "mxfp4" ? 2 : q.format.bytesPerWeight;
   return {
@@ -76,13 +79,16 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
     linkBytesPerSecond: Math.max(1e9, q.accelerator.intraLink.bytesPerSecond * c(`link.${link}.share`, "link.nvlink.share")),
     linkLatencySeconds: c(`link.${link}.latency`, "link.nvlink.latency"),
     networkBytesPerSecond: (q.accelerator.interNodeBytesPerSecond ?? 2.5e10) * c("network.share", ""),
-    networkLatencySeconds: 4 * c(`link.${link}.latency`, "link.nvlink.latency"),
+    networkLatencySeconds: c("network.latency", ""),
     domain: Math.max(1, q.accelerator.intraLink.domainDevices, link === "pcie" ? q.accelerator.nodeDevices : 1),
     exposedShare: c("exposed", ""),
     hiddenCompute: c("hidden", ""),
-    layerSeconds: c("layer", ""),
-    stepSeconds: c(`engine.${q.engine}.step`, "engine.vllm.step"),
-    sequenceSeconds: c(`engine.${q.engine}.sequence`, "engine.vllm.sequence"),
+    layerSeconds: c(`engine.${q.engine}.layer`, "engine.vllm.layer"),
+    mixtureLaunches: c("experts.launches", ""),
+    indexerLaunches: c("indexer.launches", ""),
+    indexerPasses: c("indexer.passes", ""),
+    stepSeconds: host * c(`engine.${q.engine}.step`, "engine.vllm.step"),
+    sequenceSeconds: host * c(`engine.${q.engine}.sequence`, "engine.vllm.sequence"),
     promptTokenSeconds: c(`engine.${q.engine}.promptToken`, "engine.vllm.promptToken"),
     requestSeconds: c(`engine.${q.engine}.request`, "engine.vllm.request"),
     unhidden: Math.min(1, c("unhidden", "")),
