@@ -39,22 +39,29 @@ const residualOf = (row, constants) => {
 
 /** Constants that reach a row: those whose change changes its rates (or its accepted drafts). */
 const ratesOf = (row, constants) =>
-  JSON.stringify(row.readings.slice(0, 2).map((system) => stepRates({ ...system, engine: system.engine.family }, constants)));
+  JSON.stringify(
+    row.readings.slice(0, 2).map((system) => stepRates({ ...system, engine: system.engine.family }, constants)),
+  );
 const touched = rows.map((row) => {
   const base = asConstants(priors);
   const before = ratesOf(row, base);
   return names.flatMap((name, i) =>
     name === `engine.${row.readings[0].engine.family}.reserve` ||
-    (name === "speculative.acceptance" ? row.flags.drafted > 0 : ratesOf(row, { ...base, [name]: base[name] * 1.01 }) !== before)
+    (name === "speculative.acceptance"
+      ? row.flags.drafted > 0
+      : ratesOf(row, { ...base, [name]: base[name] * 1.01 }) !== before)
       ? [i]
       : [],
   );
 });
-say(`${rows.length} rows, ${count} constants, ${(touched.flat().length / rows.length).toFixed(1)} reach a row on average`);
+say(
+  `${rows.length} rows, ${count} constants, ${(touched.flat().length / rows.length).toFixed(1)} reach a row on average`,
+);
 
 const weightOf = (r) => (Math.abs(r) <= huber ? 1 : huber / Math.abs(r));
 const objective = (residuals, theta) =>
-  residuals.reduce((s, r) => s + (Math.abs(r) <= huber ? (r * r) / 2 : huber * (Math.abs(r) - huber / 2)), 0) / huber ** 2 +
+  residuals.reduce((s, r) => s + (Math.abs(r) <= huber ? (r * r) / 2 : huber * (Math.abs(r) - huber / 2)), 0) /
+    huber ** 2 +
   theta.reduce((s, t, i) => s + ((t - priors[i]) / inferenceParameters[i].spread) ** 2 / 2, 0);
 
 function solve(matrix, vector) {
@@ -82,7 +89,9 @@ function jacobian(theta, residuals) {
   const constants = asConstants(theta);
   const h = 0.03;
   return rows.map((row, r) =>
-    touched[r].map((i) => (residualOf(row, { ...constants, [names[i]]: constants[names[i]] * Math.exp(h) }) - residuals[r]) / h),
+    touched[r].map(
+      (i) => (residualOf(row, { ...constants, [names[i]]: constants[names[i]] * Math.exp(h) }) - residuals[r]) / h,
+    ),
   );
 }
 
@@ -139,7 +148,9 @@ for (let iteration = 0; iteration < iterations; iteration++) {
     damping *= 4;
   }
   const errors = residuals.map((r) => Math.abs(Math.expm1(r))).sort((a, b) => a - b);
-  say(`${iteration + 1}: objective ${value.toFixed(1)}, median ${(100 * errors[errors.length >> 1]).toFixed(2)} %, p90 ${(100 * errors[Math.floor(0.9 * errors.length)]).toFixed(1)} %`);
+  say(
+    `${iteration + 1}: objective ${value.toFixed(1)}, median ${(100 * errors[errors.length >> 1]).toFixed(2)} %, p90 ${(100 * errors[Math.floor(0.9 * errors.length)]).toFixed(1)} %`,
+  );
   if (!improved) break;
 }
 
@@ -155,12 +166,18 @@ const loco = rows.map((row) => {
   return residualOf(row, asConstants(theta.map((t, i) => t + steps[i])));
 });
 const errors = loco.map((r) => Math.abs(Math.expm1(r))).sort((a, b) => a - b);
-say(`left out: median ${(100 * errors[errors.length >> 1]).toFixed(2)} %, p90 ${(100 * errors[Math.floor(0.9 * errors.length)]).toFixed(1)} %`);
+say(
+  `left out: median ${(100 * errors[errors.length >> 1]).toFixed(2)} %, p90 ${(100 * errors[Math.floor(0.9 * errors.length)]).toFixed(1)} %`,
+);
 
+const { likenessOf } = await import(new URL("planner/serve-validate.js", dist));
+const { quantile } = await import(new URL("planner/validation-summary.js", dist));
 const sparse = leftOut.map((steps, c) => {
-  const prints = rows.filter(({ row }) => configurationOf(row) === configurations[c]).map(({ row }) => rowFingerprint(row));
+  const prints = rows
+    .filter(({ row }) => configurationOf(row) === configurations[c])
+    .map(({ row }) => rowFingerprint(row));
   const deltas = steps.flatMap((s, i) => (Math.abs(s) >= 5e-4 ? [i, Math.round(s * 1000)] : []));
-  return `  [${JSON.stringify(prints)}, ${JSON.stringify(deltas)}],`;
+  return `    [${JSON.stringify(prints)}, ${JSON.stringify(deltas)}],`;
 });
 const date = document.generated ?? new Date().toISOString().slice(0, 10);
 writeFileSync(
@@ -169,17 +186,65 @@ writeFileSync(
 export const inferenceFit: {
   date: string;
   rows: number;
-  /** Values in the order of inferenceParameters. */
+  names: readonly string[];
   values: readonly number[];
-  /** Per configuration: fingerprints of its rows, then pairs (constant, change of its logarithm in thousandths) without it. */
+  /** Per configuration: fingerprints of its rows, then pairs (index of a name, change of its logarithm in thousandths) without it. */
   leftOut: readonly (readonly [readonly number[], readonly number[]])[];
 } = {
   date: ${JSON.stringify(date)},
   rows: ${rows.length},
+  names: ${JSON.stringify(names)},
   values: ${JSON.stringify(theta.map((t) => Number(Math.exp(t).toPrecision(5))))},
   leftOut: [
-${sparse.join("\n").replaceAll("  [", "    [")}
+${sparse.join("\n")}
   ],
 };
+`,
+);
+
+const figures = configurations.map((configuration) => {
+  const own = rows.flatMap((row, r) =>
+    configurationOf(row.row) === configuration ? [{ row, error: Math.abs(Math.expm1(loco[r])) }] : [],
+  );
+  const first = own[0].row;
+  const l = likenessOf(first);
+  const lengths = (pick) =>
+    quantile(
+      own.map(({ row }) => pick(row)),
+      0.5,
+    );
+  const errors = own.map(({ error }) => error);
+  const entry = [
+    first.row.id,
+    first.modelId,
+    l.accelerator,
+    l.chip,
+    l.engine,
+    l.kind,
+    l.parameters,
+    l.format,
+    l.devices,
+    Math.round(lengths((row) => row.promptTokens)),
+    Math.round(lengths((row) => row.outputTokens)),
+    own.length,
+    Number(quantile(errors, 0.9).toFixed(3)),
+    Number(quantile(errors, 0.5).toFixed(3)),
+  ];
+  return `  ${JSON.stringify(entry)},`;
+});
+writeFileSync(
+  new URL("../src/catalog/data/inference-errors.ts", import.meta.url),
+  `/** Left-out errors per published configuration, written by scripts/fit-inference.mjs. Knows: figures. Does not know: how they arose. */
+import type { EngineFamily } from "../inference-constants.ts";
+
+/** id of the first row, model, accelerator, chip, engine, kind, parameters, format, devices, prompt and output tokens, rows, p90 and median error. */
+export type InferenceErrorRow = readonly [
+  string, string, string, string, EngineFamily, "dense" | "mixture" | "latent", number, string, number, number, number, number, number, number,
+];
+
+/** In the order of inferenceFit.leftOut. */
+export const inferenceErrors: readonly InferenceErrorRow[] = [
+${figures.join("\n")}
+];
 `,
 );

@@ -42,7 +42,22 @@ const memories = (
     ["cdna", 0.7],
     ["ascend", 0.7],
   ] as const
-).map(([chip, prior]) => parameter(`memory.${chip}`, prior, 0.06, "share of memory bandwidth that weights and cache reach"));
+).map(([chip, prior]) =>
+  parameter(`memory.${chip}`, prior, 0.06, "share of memory bandwidth that weights and cache reach"),
+);
+
+const attention = (
+  [
+    ["ampere", 0.5],
+    ["hopper", 0.45],
+    ["ada", 0.5],
+    ["blackwell", 0.4],
+    ["cdna", 0.3],
+    ["ascend", 0.4],
+  ] as const
+).map(([chip, prior]) =>
+  parameter(`attention.${chip}`, prior, 0.25, "share of the 16-bit peak that attention reaches"),
+);
 
 const links = (
   [
@@ -65,7 +80,7 @@ export const engineFamilies = [
   "sglang",
   "mindie",
   "vllm-ascend",
-  "in-house",
+  "disaggregated",
 ] as const;
 export type EngineFamily = (typeof engineFamilies)[number];
 
@@ -76,21 +91,27 @@ const engines = engineFamilies.flatMap((engine) => [
   parameter(`engine.${engine}.promptToken`, 1e-6, 1.2, "host seconds per prompt token"),
   parameter(`engine.${engine}.request`, 3e-4, 1.5, "host seconds to take in one request"),
   parameter(`engine.${engine}.reserve`, 3, 0.4, "GiB per device for activations, graphs and the runtime"),
-  parameter(`engine.${engine}.work`, 1, engine === "trtllm-engine" ? 0.001 : 0.15, "factor on all device time: kernels not chosen or not fused"),
+  parameter(
+    `engine.${engine}.work`,
+    1,
+    engine === "trtllm-engine" ? 0.001 : 0.15,
+    "factor on all device time: kernels not chosen or not fused",
+  ),
 ]);
 
 export const inferenceParameters: readonly InferenceParameter[] = [
   ...chips,
   ...memories,
+  ...attention,
   ...links,
   ...engines,
-  parameter("attention.prefill", 0.5, 0.4, "share of the 16-bit peak that attention reaches"),
   parameter("attention.cache", 0.9, 0.06, "share of the weights' bandwidth that cache reads reach"),
   parameter("experts.compute", 0.75, 0.3, "grouped matrix rate over dense matrix rate"),
   parameter("experts.pad", 16, 0.8, "tokens lost to tiles per active expert"),
   parameter("experts.imbalance", 1.3, 0.2, "load of the busiest expert rank over the mean, up to 16 ranks"),
   parameter("experts.imbalanceWide", 1.15, 0.05, "the same with redundant experts on more ranks"),
   parameter("dense.pad", 16, 0.8, "tokens lost to tiles per dense matrix"),
+  parameter("fp8.block", 0.75, 0.25, "rate of block-scaled FP8 matrices over per-tensor ones"),
   parameter("weightOnly", 0.7, 0.3, "rate of weight-only kernels over their 16-bit rate"),
   parameter("vectors.passes", 10, 0.5, "memory passes of a hidden vector per layer between matrices"),
   parameter("speculative.acceptance", 0.6, 0.2, "chance that a drafted token survives, given that those before it did"),
@@ -107,7 +128,9 @@ export const inferenceParameters: readonly InferenceParameter[] = [
 
 export type InferenceConstants = Readonly<Record<string, number>>;
 
-/** The constants committed with this version, fitted to all published runs. */
+const fitted = new Map(inferenceFit.names.map((name, index) => [name, inferenceFit.values[index]] as const));
+
+/** The constants committed with this version, fitted to all published runs; a constant without a fit has its prior. */
 export const inferenceConstants: InferenceConstants = Object.fromEntries(
-  inferenceParameters.map(({ name, prior }, index) => [name, inferenceFit.values[index] ?? prior]),
+  inferenceParameters.map(({ name, prior }) => [name, fitted.get(name) ?? prior]),
 );

@@ -28,7 +28,11 @@ export const tensorRtOnlineRequests = 500;
  * Batch and token limits that trtllm-bench picks from cache room (`requestsMax`) and lengths.
  * After tensorrt_llm/bench/build/tuning.py, finetune_setting, TensorRT-LLM v1.0; v0.17 has the same shape.
  */
-export function tensorRtTuning(requestsMax: number, promptTokens: number, outputTokens: number): { sequencesMax: number; stepTokensMax: number } {
+export function tensorRtTuning(
+  requestsMax: number,
+  promptTokens: number,
+  outputTokens: number,
+): { sequencesMax: number; stepTokensMax: number } {
   const sequences = Math.min(requestsMax, 4096);
   const tokens = Math.min(sequences * (1 + promptTokens / outputTokens), 32768);
   const upTo = (value: number, grain: number): number => grain * Math.ceil(value / grain);
@@ -53,9 +57,12 @@ export function mlperfPromptTokens(modelId: string): number {
 
 /** 99th-percentile limits of MLPerf Inference v5.1 (github mlcommons/inference, README), in seconds. */
 export function mlperfLimits(modelId: string, interactive: boolean): { ttftSeconds: number; tpotSeconds: number } {
-  if (/llama-2-70b/.test(modelId)) return interactive ? { ttftSeconds: 0.45, tpotSeconds: 0.04 } : { ttftSeconds: 2, tpotSeconds: 0.2 };
-  if (/405b/.test(modelId)) return interactive ? { ttftSeconds: 4.5, tpotSeconds: 0.08 } : { ttftSeconds: 6, tpotSeconds: 0.175 };
-  if (/llama-3\.1-8b/.test(modelId)) return interactive ? { ttftSeconds: 0.5, tpotSeconds: 0.03 } : { ttftSeconds: 2, tpotSeconds: 0.1 };
+  if (/llama-2-70b/.test(modelId))
+    return interactive ? { ttftSeconds: 0.45, tpotSeconds: 0.04 } : { ttftSeconds: 2, tpotSeconds: 0.2 };
+  if (/405b/.test(modelId))
+    return interactive ? { ttftSeconds: 4.5, tpotSeconds: 0.08 } : { ttftSeconds: 6, tpotSeconds: 0.175 };
+  if (/llama-3\.1-8b/.test(modelId))
+    return interactive ? { ttftSeconds: 0.5, tpotSeconds: 0.03 } : { ttftSeconds: 2, tpotSeconds: 0.1 };
   if (/deepseek/.test(modelId)) return { ttftSeconds: 2, tpotSeconds: 0.08 };
   return { ttftSeconds: 2, tpotSeconds: 0.2 };
 }

@@ -23,7 +23,8 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     stepTokensMax: 8192,
     outputReserved: 1,
     mixed: true,
-    source: "TensorRT-LLM v0.17 docs/source/performance/perf-overview.md; tensorrt_llm/bench/build/tuning.py; GUARANTEED_NO_EVICT",
+    source:
+      "TensorRT-LLM v0.17 docs/source/performance/perf-overview.md; tensorrt_llm/bench/build/tuning.py; GUARANTEED_NO_EVICT",
   },
   trtllm: {
     memoryShare: 0.9,
@@ -55,7 +56,8 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     stepTokensMax: 8192,
     outputReserved: 0.5,
     mixed: true,
-    source: "vLLM 0.11 arg_utils.py get_batch_defaults: 1024 sequences and 8192 tokens from 70 GiB up, else (and on A100) 256 and 2048",
+    source:
+      "vLLM 0.11 arg_utils.py get_batch_defaults: 1024 sequences and 8192 tokens from 70 GiB up, else (and on A100) 256 and 2048",
   },
   sglang: {
     memoryShare: 0.88,
@@ -81,13 +83,14 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     mixed: true,
     source: "vLLM arg_utils.py defaults for devices other than large NVIDIA and AMD ones",
   },
-  "in-house": {
+  disaggregated: {
     memoryShare: 0.92,
     sequencesMax: 65536,
     stepTokensMax: 16384,
     outputReserved: 0.5,
     mixed: false,
-    source: "DeepSeek open-infra-index day 6; arXiv:2506.12708: prompts and decoding on separate devices",
+    source:
+      "DeepSeek open-infra-index day 6; arXiv:2506.12708: prompts and decoding on separate devices, saturated workers without a front end",
   },
 };
 
@@ -100,7 +103,7 @@ export function engineFamily(name: string | null | undefined, online = false): E
   if (/vllm.*(2024|0\.[0-6](\.|\b))/.test(text)) return "vllm-2024";
   if (/tensorrt.?llm 0\./.test(text)) return "trtllm-engine";
   if (/tensorrt|trt/.test(text)) return online ? "trtllm-serve" : "trtllm";
-  if (/deepseek|xdeepserve|cloudmatrix|flowserve/.test(text)) return "in-house";
+  if (/deepseek|xdeepserve|cloudmatrix|flowserve/.test(text)) return "disaggregated";
   return "vllm";
 }
 

@@ -14,7 +14,10 @@ export function weightBytesPerDevice(shape: ServingShape, split: ServingSplit, f
   const wide = 2 * (shape.headParameters + shape.embeddingParameters);
   const routed = shape.experts * shape.mixtureLayers * shape.expertParameters * format.bytesPerWeight;
   const stage = split.devices / split.pipeline;
-  return (dense + wide) / (split.attentionTp * split.pipeline) + routed / (stage * split.pipeline);
+  // Whole experts live on ranks: the last rank is filled up with a redundant one.
+  const filled =
+    split.expertParallel && shape.experts > 0 ? (Math.ceil(shape.experts / stage) * stage) / shape.experts : 1;
+  return (dense + wide) / (split.attentionTp * split.pipeline) + (routed * filled) / (stage * split.pipeline);
 }
 
 /**

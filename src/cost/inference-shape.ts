@@ -55,9 +55,7 @@ export function servingShape(a: Architecture): ServingShape {
   const { expert } = mixtureParameters(a);
   const mla = a.mla;
   const decode = mla ? 2 * a.heads * (2 * mla.keyValueRank + mla.ropeHeadDim) : 4 * a.heads * a.headDim;
-  const prefill = mla
-    ? 2 * a.heads * (mla.nopeHeadDim + mla.ropeHeadDim + mla.valueHeadDim)
-    : 4 * a.heads * a.headDim;
+  const prefill = mla ? 2 * a.heads * (mla.nopeHeadDim + mla.ropeHeadDim + mla.valueHeadDim) : 4 * a.heads * a.headDim;
   return {
     layers: a.layers,
     hidden: a.hidden,

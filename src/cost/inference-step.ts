@@ -19,6 +19,8 @@ export interface StepRates {
   denseFlopsPerSecond: number;
   expertFlopsPerSecond: number;
   attentionFlopsPerSecond: number;
+  /** The output head and other 16-bit matrices. */
+  headFlopsPerSecond: number;
   weightBytesPerSecond: number;
   cacheBytesPerSecond: number;
   vectorBytesPerSecond: number;
@@ -93,7 +95,8 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
   const experts = expertSeconds(shape, rates, tokens, split.expertParallel ? stage : 1, stage);
   const attention = attentionSeconds(shape, split, rates, load, replicas);
   const vectors =
-    ((rates.vectorPasses + (shape.indexed ? rates.indexerPasses : 0)) * shape.layers * shape.hidden * 2 * rankTokens) / (rates.vectorBytesPerSecond * split.attentionTp ** 0.5);
+    ((rates.vectorPasses + (shape.indexed ? rates.indexerPasses : 0)) * shape.layers * shape.hidden * 2 * rankTokens) /
+    (rates.vectorBytesPerSecond * split.attentionTp ** 0.5);
   const communication = communicationSeconds(shape, split, rates, rankTokens, dense + experts + attention);
   const launches =
     shape.layers * (1 + (shape.indexed ? rates.indexerLaunches : 0)) + shape.mixtureLayers * rates.mixtureLaunches;
@@ -103,14 +106,28 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
     (rates.sequenceSeconds * load.sequences) / replicas +
     (rates.promptTokenSeconds * load.promptTokens) / replicas +
     (rates.requestSeconds * load.prompts) / replicas;
-  return { total: dense + experts + attention + vectors + communication + host, dense, experts, attention, vectors, communication, host };
+  return {
+    total: dense + experts + attention + vectors + communication + host,
+    dense,
+    experts,
+    attention,
+    vectors,
+    communication,
+    host,
+  };
 }
 
 function overlapped(a: number, b: number, unhidden: number): number {
   return a > b ? a + unhidden * b : b + unhidden * a;
 }
 
-function denseSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, tokens: number, sampled: number): number {
+function denseSeconds(
+  shape: ServingShape,
+  split: ServingSplit,
+  rates: StepRates,
+  tokens: number,
+  sampled: number,
+): number {
   const tp = split.attentionTp;
   const layers = overlapped(
     (2 * shape.denseParameters * (tokens + rates.padTokens)) / (tp * rates.denseFlopsPerSecond),
@@ -118,14 +135,20 @@ function denseSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates
     rates.unhidden,
   );
   const head = overlapped(
-    (2 * shape.headParameters * (sampled + rates.padTokens)) / (tp * rates.attentionFlopsPerSecond),
+    (2 * shape.headParameters * (sampled + rates.padTokens)) / (tp * rates.headFlopsPerSecond),
     (shape.headParameters * 2) / (tp * rates.weightBytesPerSecond),
     rates.unhidden,
   );
   return layers + head;
 }
 
-function expertSeconds(shape: ServingShape, rates: StepRates, tokens: number, expertRanks: number, stage: number): number {
+function expertSeconds(
+  shape: ServingShape,
+  rates: StepRates,
+  tokens: number,
+  expertRanks: number,
+  stage: number,
+): number {
   if (shape.experts === 0) return 0;
   const hit = expertsHit(shape, tokens);
   const imbalance = expertRanks > 16 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
@@ -138,11 +161,18 @@ function expertSeconds(shape: ServingShape, rates: StepRates, tokens: number, ex
   );
 }
 
-function attentionSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, load: StepLoad, replicas: number): number {
+function attentionSeconds(
+  shape: ServingShape,
+  split: ServingSplit,
+  rates: StepRates,
+  load: StepLoad,
+  replicas: number,
+): number {
   const cacheRanks = Math.min(split.attentionTp, shape.cacheShards);
   const attended = (attendedTokens(shape, load.meanContext) * load.sequences) / replicas;
   const decode = overlapped(
-    (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) / (split.attentionTp * rates.attentionFlopsPerSecond),
+    (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) /
+      (split.attentionTp * rates.attentionFlopsPerSecond),
     (attended * shape.cachedValues * rates.cacheBytesPerValue) / (cacheRanks * rates.cacheBytesPerSecond),
     rates.unhidden,
   );
@@ -152,11 +182,18 @@ function attentionSeconds(shape: ServingShape, split: ServingSplit, rates: StepR
 }
 
 /** Tensor-parallel all-reduces, expert all-to-alls and pipeline hand-overs of one step. */
-function communicationSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, rankTokens: number, compute: number): number {
+function communicationSeconds(
+  shape: ServingShape,
+  split: ServingSplit,
+  rates: StepRates,
+  rankTokens: number,
+  compute: number,
+): number {
   const stage = split.devices / split.pipeline;
   const tp = split.attentionTp;
   const vector = rankTokens * shape.hidden * 2;
-  let seconds = split.pipeline > 1 ? split.pipeline * (rates.linkLatencySeconds + vector / rates.linkBytesPerSecond) : 0;
+  let seconds =
+    split.pipeline > 1 ? split.pipeline * (rates.linkLatencySeconds + vector / rates.linkBytesPerSecond) : 0;
   if (tp > 1) {
     const across = tp > rates.domain;
     const rate = across ? rates.networkBytesPerSecond : rates.linkBytesPerSecond;

@@ -2,7 +2,7 @@
  * Predicts one published inference row: resolves its fields, spans what it does not say, and evaluates each reading.
  * Knows: rows, catalogs, evaluation. Does not know: how errors are summed up, which constants are right.
  */
-import { type Accelerator, findAccelerator, accelerators } from "../catalog/accelerators.ts";
+import { type Accelerator, accelerators, findAccelerator } from "../catalog/accelerators.ts";
 import type { InferenceConstants } from "../catalog/inference-constants.ts";
 import { findModel } from "../catalog/models.ts";
 import {
@@ -66,24 +66,31 @@ export function prepareRow(row: InferenceRow): Preparation {
   if (!model) return { reason: `the architecture of ${row.model.slice(0, 60)} is not published` };
   const chips = readAccelerators(row.accelerator);
   if (chips.length === 0) return { reason: `unknown accelerator ${row.accelerator.slice(0, 60)}` };
-  const shape = servingShape(model.architecture());
+  const architecture = servingShape(model.architecture());
   const flags = quotedFlags(row);
-  const engine = engineFamily(row.engine ?? row.group, (row.phase ?? "").startsWith("online"));
+  const phase = row.phase ?? "";
+  const engine = /^(prefill|decode)/.test(phase)
+    ? "disaggregated"
+    : engineFamily(row.engine ?? row.group, phase.startsWith("online"));
+  // TensorRT engines attend to everything unless max_attention_window is set, which trtllm-bench does not.
+  const shape = engine === "trtllm-engine" ? { ...architecture, windowShare: 0 } : architecture;
   const readings = chips.flatMap(({ accelerator, chip }) => {
     const defaults = engineDefaults(engine, chip, accelerator.memoryBytes);
     const engineHere = { ...defaults, ...(flags.memoryShare ? { memoryShare: flags.memoryShare } : {}) };
     return readFormats(row, model.id, accelerator).flatMap((format) =>
-      readSplits(row, shape.experts > 0, accelerator, flags).map((split): ServingSystem => ({
-        shape,
-        accelerator,
-        chip,
-        engine: engineHere,
-        format,
-        cacheBytesPerValue: cacheBytes(row, format),
-        split,
-        drafted: flags.drafted,
-        overlappedHost: flags.overlappedHost,
-      })),
+      readSplits(row, shape.experts > 0, accelerator, flags).map(
+        (split): ServingSystem => ({
+          shape,
+          accelerator,
+          chip,
+          engine: engineHere,
+          format,
+          cacheBytesPerValue: cacheBytes(row, format),
+          split,
+          drafted: flags.drafted,
+          overlappedHost: flags.overlappedHost,
+        }),
+      ),
     );
   });
   const fitting = readings.filter(fits);
@@ -111,15 +118,25 @@ function widen(system: ServingSystem): ServingSystem {
   let wider = system;
   while (!fits(wider) && wider.split.devices < 64) {
     const { devices, attentionTp } = wider.split;
-    wider = { ...wider, split: { ...wider.split, devices: 2 * devices, attentionTp: attentionTp > 1 || devices === 1 ? 2 * attentionTp : 1 } };
+    wider = {
+      ...wider,
+      split: {
+        ...wider.split,
+        devices: 2 * devices,
+        attentionTp: attentionTp > 1 || devices === 1 ? 2 * attentionTp : 1,
+      },
+    };
   }
   return wider;
 }
 
 /** The chips that a spelling may mean: `Ascend 910B` without its bin is each of the 64 GiB bins. */
-function readAccelerators(spelling: string): { accelerator: Accelerator; chip: NonNullable<ReturnType<typeof chipFamily>> }[] {
+function readAccelerators(
+  spelling: string,
+): { accelerator: Accelerator; chip: NonNullable<ReturnType<typeof chipFamily>> }[] {
   const found = findAccelerator(spelling);
-  const named = found?.id === "ascend-910b" ? accelerators.filter(({ id }) => /^ascend-910b[23]$/.test(id)) : found ? [found] : [];
+  const named =
+    found?.id === "ascend-910b" ? accelerators.filter(({ id }) => /^ascend-910b[23]$/.test(id)) : found ? [found] : [];
   return named.flatMap((accelerator) => {
     const chip = chipFamily(accelerator);
     return chip && accelerator.memoryBytesPerSecond > 0 ? [{ accelerator, chip }] : [];
@@ -159,8 +176,12 @@ function readSplits(row: InferenceRow, mixture: boolean, accelerator: Accelerato
   const attentionData = p.attention_dp === true || p.dp_attn === true;
   if (typeof p.decode === "string") {
     const inner = Number(/TP(\d+)/.exec(p.decode)?.[1] ?? 1);
-    return [{ devices: Math.max(1, devices / 2), attentionTp: Math.min(inner, devices), expertParallel: true, pipeline: 1 }];
+    return [
+      { devices: Math.max(1, devices / 2), attentionTp: Math.min(inner, devices), expertParallel: true, pipeline: 1 },
+    ];
   }
+  if (tp !== undefined && wide !== undefined && wide > devices)
+    return [{ devices: wide, attentionTp: Math.min(tp, wide), expertParallel: true, pipeline: 1 }];
   const mlperf = (row.group ?? "").startsWith("mlperf");
   if (mlperf && tp !== undefined && wide !== undefined && p.attention_dp === undefined)
     return [1, tp].map((attentionTp) => ({ devices: tp, attentionTp, expertParallel: true, pipeline: 1 }));
@@ -179,6 +200,8 @@ function readSplits(row: InferenceRow, mixture: boolean, accelerator: Accelerato
     const ranks = wide ?? devices;
     return [{ devices: ranks, attentionTp: 1, expertParallel: true, pipeline: 1 }];
   }
+  if (mixture && row.n_devices == null && /^(prefill|decode)/.test(row.phase ?? ""))
+    return [32, 64, 128].map((ranks) => ({ devices: ranks, attentionTp: 1, expertParallel: true, pipeline: 1 }));
   const splits: ServingSplit[] = [];
   const node = Math.min(devices, Math.max(8, accelerator.nodeDevices));
   for (let ranks = 1; ranks <= node; ranks *= 2) {
@@ -196,7 +219,9 @@ export interface RowPrediction {
 }
 
 export function predictRow(prepared: PreparedRow, constants: InferenceConstants): RowPrediction {
-  const values = prepared.readings.flatMap((system) => predictReading(prepared, system, constants)).filter((v) => v > 0 && Number.isFinite(v));
+  const values = prepared.readings
+    .flatMap((system) => predictReading(prepared, system, constants))
+    .filter((v) => v > 0 && Number.isFinite(v));
   if (values.length === 0) return { predicted: Number.NaN, low: Number.NaN, high: Number.NaN };
   const low = Math.min(...values);
   const high = Math.max(...values);
@@ -214,7 +239,14 @@ function predictReading(prepared: PreparedRow, system: ServingSystem, constants:
   const decode = (perDevice: number): number => {
     const sequences = perDevice * system.split.devices;
     const context = promptTokens + outputTokens / 2;
-    const { total } = step({ promptTokens: 0, promptPairs: 0, prompts: 0, sequences, meanContext: context, tokensPerSequence: 1 + system.drafted });
+    const { total } = step({
+      promptTokens: 0,
+      promptPairs: 0,
+      prompts: 0,
+      sequences,
+      meanContext: context,
+      tokensPerSequence: 1 + system.drafted,
+    });
     return pace ? total / gained : (perDevice * gained) / total;
   };
   switch (load.kind) {
@@ -223,22 +255,41 @@ function predictReading(prepared: PreparedRow, system: ServingSystem, constants:
       const prompts = Math.max(1, each / promptTokens) * replicas;
       const pairs = prompts * causalPairs(system.shape, 0, promptTokens);
       const tokens = prompts * promptTokens;
-      const { total } = step({ promptTokens: tokens, promptPairs: pairs, prompts, sequences: 0, meanContext: 0, tokensPerSequence: 1 });
-      return [tokens / total / system.split.devices];
+      const { total } = step({
+        promptTokens: tokens,
+        promptPairs: pairs,
+        prompts,
+        sequences: 0,
+        meanContext: 0,
+        tokensPerSequence: 1,
+      });
+      return [tokens / total / (1 - prepared.flags.prefixHit) / system.split.devices];
     }
     case "batch":
       return [decode(load.perDevice)];
     case "range": {
       const shared = (sequences: number): number => {
         const context = promptTokens + outputTokens / 2;
-        return step({ promptTokens: 0, promptPairs: 0, prompts: 0, sequences, meanContext: context, tokensPerSequence: 1 + system.drafted }).total / gained;
+        return (
+          step({
+            promptTokens: 0,
+            promptPairs: 0,
+            prompts: 0,
+            sequences,
+            meanContext: context,
+            tokensPerSequence: 1 + system.drafted,
+          }).total / gained
+        );
       };
       const ends = [load.least, load.most].map(shared);
       return pace ? ends : [load.least, load.most].map((n) => n / shared(n) / system.split.devices);
     }
     case "unknown":
       if ((prepared.row.phase ?? "").startsWith("decode") || pace) {
-        const most = Math.max(1, systemCacheTokens(system, constants) / (promptTokens + outputTokens / 2) / system.split.devices);
+        const most = Math.max(
+          1,
+          systemCacheTokens(system, constants) / (promptTokens + outputTokens / 2) / system.split.devices,
+        );
         return [decode(Math.max(1, most / 4)), decode(most)];
       }
       return [played(prepared, system, constants, { requests: 1000 }, pace)];
@@ -255,9 +306,21 @@ function offered(prepared: PreparedRow, system: ServingSystem, constants: Infere
     case "burst":
       return played(prepared, system, constants, { requests: Math.max(1, Math.round(load.requests / groups)) }, pace);
     case "rate":
-      return played(prepared, system, constants, { requests: load.requests, requestsPerSecond: load.requestsPerSecond / groups }, pace);
+      return played(
+        prepared,
+        system,
+        constants,
+        { requests: load.requests, requestsPerSecond: load.requestsPerSecond / groups },
+        pace,
+      );
     case "concurrency":
-      return played(prepared, system, constants, { requests: load.requests, concurrency: Math.max(1, load.sequences / groups) }, pace);
+      return played(
+        prepared,
+        system,
+        constants,
+        { requests: load.requests, concurrency: Math.max(1, load.sequences / groups) },
+        pace,
+      );
     case "latency-limit":
       return limited(prepared, system, constants, mlperfLimits(prepared.modelId, load.interactive).tpotSeconds, pace);
     default: {
@@ -273,8 +336,20 @@ function offered(prepared: PreparedRow, system: ServingSystem, constants: Infere
 }
 
 /** Largest throughput whose pace stays a tenth below the 99th-percentile limit, by bisection on concurrency. */
-function limited(prepared: PreparedRow, system: ServingSystem, constants: InferenceConstants, limit: number, pace: boolean): number {
-  const load: RequestLoad = { requests: 1, promptTokens: prepared.promptTokens, outputTokens: prepared.outputTokens, spread: true, prefixHit: 0 };
+function limited(
+  prepared: PreparedRow,
+  system: ServingSystem,
+  constants: InferenceConstants,
+  limit: number,
+  pace: boolean,
+): number {
+  const load: RequestLoad = {
+    requests: 1,
+    promptTokens: prepared.promptTokens,
+    outputTokens: prepared.outputTokens,
+    spread: true,
+    prefixHit: 0,
+  };
   const at = (n: number) => settledServing(system, n, load, constants);
   let low = 1;
   let high = settledSequences(prepared, system, constants);
@@ -303,7 +378,13 @@ function played(
 ): number {
   const { promptTokens, outputTokens, flags } = prepared;
   const replicas = replicasOf(system.split);
-  const load: RequestLoad = { ...offeredLoad, promptTokens, outputTokens, spread: prepared.spread, prefixHit: 0 };
+  const load: RequestLoad = {
+    ...offeredLoad,
+    promptTokens,
+    outputTokens,
+    spread: prepared.spread,
+    prefixHit: flags.prefixHit,
+  };
   const benched = prepared.load.kind === "queued" && /^trtllm/.test(system.engine.family);
   const room = systemCacheTokens(system, constants) / (promptTokens + outputTokens) / replicas;
   const tuned = benched ? tensorRtTuning(Math.max(1, room), promptTokens, outputTokens) : undefined;
@@ -314,5 +395,7 @@ function played(
     // SGLang limits running requests to 48 under speculative decoding unless told otherwise (server_args.py).
     ...(drafting ? { sequencesMax: drafting } : {}),
   });
-  return pace ? outcome.tpotSeconds : outcome.outputTokensPerSecond / Math.min(system.split.devices, prepared.row.n_devices ?? Infinity);
+  return pace
+    ? outcome.tpotSeconds
+    : outcome.outputTokensPerSecond / Math.min(system.split.devices, prepared.row.n_devices ?? Infinity);
 }

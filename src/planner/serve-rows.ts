@@ -67,14 +67,17 @@ export function offeredLoad(row: InferenceRow): OfferedLoad {
     return { kind: "concurrency", sequences: batch, requests: Math.max(batch, Math.min(200, 4 * batch)) };
   }
   if (phase === "offline") return { kind: "queued" };
-  if (phase === "server" || phase === "interactive") return { kind: "latency-limit", interactive: phase === "interactive" };
+  if (phase === "server" || phase === "interactive")
+    return { kind: "latency-limit", interactive: phase === "interactive" };
   const text = batch ?? "";
   const burst = /^(\d+) prompts, peak concurrent (\d+|None)/.exec(text);
   if (burst) return clientLoad(Number(burst[1]), burst[2] === "None" ? undefined : Number(burst[2]), row.isl ?? 0);
   const rate = /QPS (INF|[\d.]+)(?:, (\d+) prompts)?/i.exec(text);
   if (rate) {
     const requests = Number(rate[2] ?? 500);
-    return rate[1] === "INF" ? { kind: "burst", requests } : { kind: "rate", requestsPerSecond: Number(rate[1]), requests };
+    return rate[1] === "INF"
+      ? { kind: "burst", requests }
+      : { kind: "rate", requestsPerSecond: Number(rate[1]), requests };
   }
   const slow = /^(\d+) prompts @ ([\d.]+) req/.exec(text);
   if (slow) return { kind: "rate", requestsPerSecond: Number(slow[2]), requests: Number(slow[1]) };
@@ -89,7 +92,9 @@ export function offeredLoad(row: InferenceRow): OfferedLoad {
 function clientLoad(requests: number, peak: number | undefined, promptTokens: number): OfferedLoad {
   if (peak === undefined) {
     // The latency case of this laboratory sends 100 short prompts slowly; its other cases send everything at once.
-    return requests === 100 && promptTokens < 1000 ? { kind: "range", least: 4, most: 20 } : { kind: "burst", requests };
+    return requests === 100 && promptTokens < 1000
+      ? { kind: "range", least: 4, most: 20 }
+      : { kind: "burst", requests };
   }
   if (peak >= 0.5 * requests) return { kind: "burst", requests };
   return { kind: "range", least: Math.max(1, peak / 2), most: peak };
@@ -102,7 +107,9 @@ export function measurementOf(row: InferenceRow, load: OfferedLoad): Measurement
     return { quantity: "promptTokensPerSecondPerDevice", measured: row.tput_in_per_dev };
   const pace = row.tpot_ms ? ({ quantity: "secondsPerOutputToken", measured: row.tpot_ms / 1000 } as const) : undefined;
   const perDevice = row.tput_out_per_dev ?? (row.tput_out_total ? row.tput_out_total / devices : undefined);
-  const throughput = perDevice ? ({ quantity: "outputTokensPerSecondPerDevice", measured: perDevice } as const) : undefined;
+  const throughput = perDevice
+    ? ({ quantity: "outputTokensPerSecondPerDevice", measured: perDevice } as const)
+    : undefined;
   if (load.kind === "range") return pace ?? throughput;
   if (load.kind === "rate" && row.osl && perDevice) {
     // Below saturation the arrival rate is the throughput: predicting it would prove nothing.
@@ -116,8 +123,12 @@ export function measurementOf(row: InferenceRow, load: OfferedLoad): Measurement
 export function lengthsSpread(row: InferenceRow): boolean {
   if ((row.group ?? "").startsWith("mlperf") || /sharegpt/i.test(String(row.batch_or_concurrency ?? ""))) return true;
   const isl = row.isl ?? 0;
-  const round = [128, 256, 500, 512, 1000, 1024, 2000, 2048, 3500, 4000, 4096, 5000, 8000, 8192, 10000, 16000, 16384, 20000, 32000, 32784, 64000];
-  const exact = round.some((r) => Math.abs(isl / r - 1) < 0.02) || [1, 4, 16, 128, 256, 512, 1024].includes(row.osl ?? 0);
+  const round = [
+    128, 256, 500, 512, 1000, 1024, 2000, 2048, 3500, 4000, 4096, 5000, 8000, 8192, 10000, 16000, 16384, 20000, 32000,
+    32784, 64000,
+  ];
+  const exact =
+    round.some((r) => Math.abs(isl / r - 1) < 0.02) || [1, 4, 16, 128, 256, 512, 1024].includes(row.osl ?? 0);
   return isl > 0 && !exact;
 }
 
@@ -129,6 +140,8 @@ export interface QuotedFlags {
   pipeline?: number;
   /** Host work of the next step overlaps this one (`--async-scheduling`). */
   overlappedHost: boolean;
+  /** Share of prompt tokens that the source says came from a cache and still counts. */
+  prefixHit: number;
 }
 
 export function quotedFlags(row: InferenceRow): QuotedFlags {
@@ -146,6 +159,7 @@ export function quotedFlags(row: InferenceRow): QuotedFlags {
   const memoryShare = value(/--gpu-memory-utilization[= ]([\d.]+)/);
   const pipeline = value(/-pp (\d+)/);
   return {
+    prefixHit: /INCLUDING cache hits/i.test(notes) ? (value(/([\d.]+)% on-disk KV hit/) ?? 0) / 100 : 0,
     overlappedHost: /--async-scheduling/.test(notes),
     drafted: mtp > 0 ? mtp : speculative ? (eagle ? 4 : 1) : 0,
     ...(stepTokensMax ? { stepTokensMax } : {}),

@@ -103,8 +103,12 @@ export function planServing(q: ServingQuestion, constants: InferenceConstants): 
     }
   }
   if (q.disaggregate !== "no" && q.devices > 1) {
-    const decodes = systems.flatMap((system) => decodePool(q, system, constants) ?? []);
-    const prefills = systems.flatMap((system) => prefillPool(q, system, constants) ?? []);
+    // Host costs of separate pools are those measured on published separate pools, whichever engine runs them.
+    const pooled = systems.map(
+      (system): ServingSystem => ({ ...system, engine: { ...q.engine, family: "disaggregated" } }),
+    );
+    const decodes = pooled.flatMap((system) => decodePool(q, system, constants) ?? []);
+    const prefills = pooled.flatMap((system) => prefillPool(q, system, constants) ?? []);
     if (decodes.length === 0) count("no decode pool meets the time per output token");
     if (prefills.length === 0) count("no prompt pool meets the time to first token");
     const joined = bestPairs(q, prefills, decodes);
@@ -115,7 +119,13 @@ export function planServing(q: ServingQuestion, constants: InferenceConstants): 
 }
 
 function loadOf(q: ServingQuestion): RequestLoad {
-  return { requests: 1, promptTokens: q.promptTokens, outputTokens: q.outputTokens, spread: false, prefixHit: q.prefixHit };
+  return {
+    requests: 1,
+    promptTokens: q.promptTokens,
+    outputTokens: q.outputTokens,
+    spread: false,
+    prefixHit: q.prefixHit,
+  };
 }
 
 /** Most sequences for which `good` holds, by bisection on a monotone condition; 0 when not even one is good. */
@@ -137,7 +147,11 @@ function queued(serviceSeconds: number, utilisation: number): number {
   return serviceSeconds * (1 + utilisation / (2 * (1 - utilisation)));
 }
 
-function aggregated(q: ServingQuestion, system: ServingSystem, constants: InferenceConstants): ServingEstimate | undefined {
+function aggregated(
+  q: ServingQuestion,
+  system: ServingSystem,
+  constants: InferenceConstants,
+): ServingEstimate | undefined {
   const load = loadOf(q);
   const replicas = replicasOf(system.split);
   const room = systemCacheTokens(system, constants);
@@ -170,7 +184,7 @@ function aggregated(q: ServingQuestion, system: ServingSystem, constants: Infere
   const n = mostSequences(room / perSequence, (k) => at(k).ok);
   if (n === 0) return undefined;
   const { ttft, tpot, perSecond } = at(n);
-  const groups = q.devices / system.split.devices;
+  const groups = Math.floor(q.devices / system.split.devices);
   const parts = step({
     promptTokens: 0,
     promptPairs: 0,
@@ -183,16 +197,22 @@ function aggregated(q: ServingQuestion, system: ServingSystem, constants: Infere
     mode: "aggregated",
     decode: pool(system, groups, n, room, parts),
     prefill: null,
-    devicesUsed: q.devices,
+    devicesUsed: groups * system.split.devices,
     outputTokensPerSecond: perSecond * groups,
-    outputTokensPerSecondPerDevice: perSecond / system.split.devices,
+    outputTokensPerSecondPerDevice: (perSecond * groups) / q.devices,
     requestsPerSecond: (perSecond * groups) / q.outputTokens,
     ttftSeconds: ttft,
     tpotSeconds: tpot,
   };
 }
 
-function pool(system: ServingSystem, groups: number, sequences: number, cacheTokens: number, parts: StepSeconds): ServingPool {
+function pool(
+  system: ServingSystem,
+  groups: number,
+  sequences: number,
+  cacheTokens: number,
+  parts: StepSeconds,
+): ServingPool {
   return {
     groups,
     split: system.split,
@@ -301,7 +321,8 @@ function bestRatio(
   const sizeA = prefill.pool.split.devices;
   const sizeB = decode.pool.split.devices;
   let best: { a: number; b: number; requestsPerSecond: number } | undefined;
-  const ideal = (devices * decode.requestsPerSecond) / (prefill.requestsPerSecond * sizeB + decode.requestsPerSecond * sizeA);
+  const ideal =
+    (devices * decode.requestsPerSecond) / (prefill.requestsPerSecond * sizeB + decode.requestsPerSecond * sizeA);
   for (const a of [Math.floor(ideal), Math.ceil(ideal), 1]) {
     const b = Math.floor((devices - a * sizeA) / sizeB);
     if (a < 1 || b < 1) continue;

@@ -7,11 +7,17 @@ import type { InferenceConstants } from "../catalog/inference-constants.ts";
 import type { EngineDefaults } from "../catalog/serving-engines.ts";
 import type { WeightFormat } from "../cost/inference-formats.ts";
 import { cacheTokens, weightBytesPerDevice } from "../cost/inference-memory.ts";
-import { gibibyte } from "../spec/quantities.ts";
 import { causalPairs, type ServingShape } from "../cost/inference-shape.ts";
 import { type ServingSplit, type StepLoad, type StepSeconds, stepSeconds } from "../cost/inference-step.ts";
+import { gibibyte } from "../spec/quantities.ts";
 import { type ChipFamily, stepRates } from "./serving-rates.ts";
-import { type BatchingPolicy, playServing, type RequestLoad, type ServingOutcome, steadyServing } from "./serving-run.ts";
+import {
+  type BatchingPolicy,
+  playServing,
+  type RequestLoad,
+  type ServingOutcome,
+  steadyServing,
+} from "./serving-run.ts";
 
 export interface ServingSystem {
   shape: ServingShape;
@@ -35,8 +41,20 @@ export function acceptedTokens(drafted: number, acceptance: number): number {
 export function systemStep(system: ServingSystem, constants: InferenceConstants): (load: StepLoad) => StepSeconds {
   const rates = stepRates({ ...system, engine: system.engine.family }, constants);
   const draftShare = system.drafted * (1.5 / system.shape.layers + 0.02);
+  const stages = system.split.pipeline;
   return (load) => {
-    const step = stepSeconds(system.shape, system.split, rates, load);
+    // Each pipeline stage works on its own share of the load: one pass of a share takes as long as all shares take a stage each.
+    const share =
+      stages === 1
+        ? load
+        : {
+            ...load,
+            promptTokens: load.promptTokens / stages,
+            promptPairs: load.promptPairs / stages,
+            prompts: load.prompts / stages,
+            sequences: load.sequences / stages,
+          };
+    const step = stepSeconds(system.shape, system.split, rates, share);
     if (system.drafted === 0 || load.sequences === 0) return step;
     return { ...step, total: step.total * (1 + draftShare) };
   };
@@ -56,7 +74,10 @@ export function systemCacheTokens(system: ServingSystem, constants: InferenceCon
 
 /** Whether the weights leave any room at all, before the engine's own needs. */
 export function fits(system: ServingSystem): boolean {
-  return weightBytesPerDevice(system.shape, system.split, system.format) < 0.97 * system.accelerator.memoryBytes * system.engine.memoryShare;
+  return (
+    weightBytesPerDevice(system.shape, system.split, system.format) <
+    0.97 * system.accelerator.memoryBytes * system.engine.memoryShare
+  );
 }
 
 /** Attention ranks that keep their own queue and token budget. */
