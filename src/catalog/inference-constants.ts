@@ -90,14 +90,31 @@ const engines = engineFamilies.flatMap((engine) => [
   parameter(`engine.${engine}.sequence`, 6e-6, 1, "host seconds per running sequence and step"),
   parameter(`engine.${engine}.promptToken`, 1e-6, 1.2, "host seconds per prompt token"),
   parameter(`engine.${engine}.request`, 3e-4, 1.5, "host seconds to take in one request"),
-  parameter(`engine.${engine}.reserve`, 3, 0.4, "GiB per device for activations, graphs and the runtime"),
   parameter(
-    `engine.${engine}.work`,
-    1,
-    engine === "trtllm-engine" ? 0.001 : 0.15,
-    "factor on all device time: kernels not chosen or not fused",
+    `engine.${engine}.reserve`,
+    engine === "vllm-2024" ? 8 : 3,
+    0.5,
+    "GiB per device for activations, graphs and the runtime",
   ),
 ]);
+
+/** Engines and chips that published runs join: kernels are written per generation, so their quality belongs to the pair. */
+const kernels = (
+  [
+    ["trtllm", ["hopper", "blackwell", "ada"]],
+    ["trtllm-serve", ["ampere", "hopper"]],
+    ["vllm-2024", ["hopper", "cdna"]],
+    ["vllm", ["ampere", "hopper", "ada", "blackwell", "cdna"]],
+    ["sglang", ["ampere", "hopper"]],
+    ["mindie", ["ascend"]],
+    ["vllm-ascend", ["ascend"]],
+    ["disaggregated", ["hopper", "blackwell", "ascend"]],
+  ] as const
+).flatMap(([engine, chipsOfEngine]) =>
+  chipsOfEngine.map((chip) =>
+    parameter(`kernels.${engine}.${chip}`, 0.9, 0.3, "matrix and attention rate over that of TensorRT engines"),
+  ),
+);
 
 export const inferenceParameters: readonly InferenceParameter[] = [
   ...chips,
@@ -105,6 +122,7 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   ...attention,
   ...links,
   ...engines,
+  ...kernels,
   parameter("attention.cache", 0.9, 0.06, "share of the weights' bandwidth that cache reads reach"),
   parameter("experts.compute", 0.75, 0.3, "grouped matrix rate over dense matrix rate"),
   parameter("experts.pad", 16, 0.8, "tokens lost to tiles per active expert"),
@@ -115,6 +133,7 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   parameter("weightOnly", 0.7, 0.3, "rate of weight-only kernels over their 16-bit rate"),
   parameter("vectors.passes", 10, 0.5, "memory passes of a hidden vector per layer between matrices"),
   parameter("speculative.acceptance", 0.6, 0.2, "chance that a drafted token survives, given that those before it did"),
+  parameter("layer.eager", 4e-4, 0.5, "launch seconds per layer where no graph was captured"),
   parameter("experts.launches", 1, 0.5, "layers that the kernels of a mixture layer count for besides its own"),
   parameter("indexer.launches", 1, 0.7, "the same of a sparse-attention indexer"),
   parameter("indexer.passes", 30, 0.7, "memory passes per layer and token of a sparse-attention indexer"),

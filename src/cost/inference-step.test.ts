@@ -34,6 +34,8 @@ const plain: StepRates = {
   exposedShare: 1,
   hiddenCompute: 0,
   layerSeconds: 0,
+  eagerLayerSeconds: 0,
+  graphContextMax: Infinity,
   mixtureLaunches: 0,
   indexerLaunches: 0,
   indexerPasses: 0,

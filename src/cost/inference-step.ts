@@ -46,6 +46,9 @@ export interface StepRates {
   hiddenCompute: number;
   /** Launch and tail seconds per layer; a mixture layer or an indexer counts as so many more layers. */
   layerSeconds: number;
+  /** The same for contexts beyond those that graphs were captured for. */
+  eagerLayerSeconds: number;
+  graphContextMax: number;
   mixtureLaunches: number;
   indexerLaunches: number;
   indexerPasses: number;
@@ -101,7 +104,7 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
   const launches =
     shape.layers * (1 + (shape.indexed ? rates.indexerLaunches : 0)) + shape.mixtureLayers * rates.mixtureLaunches;
   const host =
-    launches * rates.layerSeconds +
+    launches * (load.meanContext > rates.graphContextMax ? rates.eagerLayerSeconds : rates.layerSeconds) +
     rates.stepSeconds +
     (rates.sequenceSeconds * load.sequences) / replicas +
     (rates.promptTokenSeconds * load.promptTokens) / replicas +

@@ -54,20 +54,20 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
   const { unit, peak, widened } = unitPeak(q.accelerator, q.format);
   const peaks = q.accelerator.peakFlopsPerSecond;
   const wide = peaks.bf16 ?? peaks.fp16 ?? (peaks.fp8 ?? 0) / 2;
-  const work = c(`engine.${q.engine}.work`, "");
+  const kernels = constants[`kernels.${q.engine}.${q.chip}`] ?? (q.engine === "trtllm-engine" ? 1 : 0.9);
   const fallback = unit === "16-bit" ? `compute.${q.chip}.fp8` : `compute.${q.chip}.16-bit`;
   // Checkpoints served outside NVIDIA's own benches scale FP8 per 128 × 128 block, which costs matrix rate.
   const block = unit === "fp8" && !/^trtllm(-engine)?$/.test(q.engine) ? c("fp8.block", "") : 1;
-  const dense = (peak * c(`compute.${q.chip}.${unit}`, fallback) * (widened ? c("weightOnly", "") : 1) * block) / work;
-  const memory = (q.accelerator.memoryBytesPerSecond * c(`memory.${q.chip}`, "memory.hopper")) / work;
+  const dense = peak * c(`compute.${q.chip}.${unit}`, fallback) * (widened ? c("weightOnly", "") : 1) * block * kernels;
+  const memory = q.accelerator.memoryBytesPerSecond * c(`memory.${q.chip}`, "memory.hopper");
   const host = q.overlappedHost ? c("host.overlapped", "") : 1;
   const link = linkKind(q.chip, q.accelerator);
   const denseBytes = q.format.name === "mxfp4" ? 2 : q.format.bytesPerWeight;
   return {
     denseFlopsPerSecond: q.format.name === "mxfp4" ? dense / c("weightOnly", "") : dense,
     expertFlopsPerSecond: dense * c("experts.compute", ""),
-    attentionFlopsPerSecond: (wide * c(`attention.${q.chip}`, "attention.hopper")) / work,
-    headFlopsPerSecond: (wide * c(`compute.${q.chip}.16-bit`, "compute.hopper.16-bit")) / work,
+    attentionFlopsPerSecond: wide * c(`attention.${q.chip}`, "attention.hopper") * kernels,
+    headFlopsPerSecond: wide * c(`compute.${q.chip}.16-bit`, "compute.hopper.16-bit") * kernels,
     weightBytesPerSecond: memory,
     cacheBytesPerSecond: memory * c("attention.cache", ""),
     vectorBytesPerSecond: memory,
@@ -90,6 +90,8 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
     exposedShare: c("exposed", ""),
     hiddenCompute: c("hidden", ""),
     layerSeconds: c(`engine.${q.engine}.layer`, "engine.vllm.layer"),
+    eagerLayerSeconds: c("layer.eager", ""),
+    graphContextMax: q.engine === "vllm-2024" ? 8192 : Infinity,
     mixtureLaunches: c("experts.launches", ""),
     indexerLaunches: c("indexer.launches", ""),
     indexerPasses: c("indexer.passes", ""),

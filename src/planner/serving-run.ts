@@ -106,6 +106,36 @@ export function steadyServing(
   };
 }
 
+/** The state of a run: counts of requests and tokens, sums for the means, and the decode step at which sequences end. */
+interface Run {
+  readonly policy: BatchingPolicy;
+  readonly load: RequestLoad;
+  readonly speculative: SpeculativeDecoding;
+  readonly pairsOf: (from: number, to: number) => number;
+  /** Prompt tokens that must be read, and that occupy cache. */
+  readonly fresh: number;
+  readonly limit: number;
+  readonly endings: Map<number, Ending>;
+  time: number;
+  step: number;
+  arrived: number;
+  admitted: number;
+  /** Tokens of the request at the head that are read already. */
+  partial: number;
+  headSince: number;
+  running: number;
+  cached: number;
+  reserved: number;
+  done: number;
+  tokensOut: number;
+  ttftSum: number;
+  tpotSum: number;
+  sequenceSeconds: number;
+}
+
+const arrival = (load: RequestLoad, index: number): number =>
+  load.requestsPerSecond ? index / load.requestsPerSecond : 0;
+
 /** Plays the load to its end and reports means over all requests. */
 export function playServing(
   secondsOf: (load: StepLoad) => number,
@@ -114,126 +144,145 @@ export function playServing(
   pairsOf: (from: number, to: number) => number,
   speculative: SpeculativeDecoding = { accepted: 1, verified: 1 },
 ): ServingOutcome {
-  const endings = new Map<number, Ending>();
-  const prompt = Math.max(1, load.promptTokens * (1 - load.prefixHit));
-  const cachedPrompt = load.promptTokens;
-  const limit = Math.min(policy.sequencesMax, load.concurrency ?? Infinity);
-  let time = 0;
-  let step = 0;
-  let arrived = load.requestsPerSecond ? 0 : load.requests;
-  let admitted = 0;
-  let partial = 0; // prompt tokens of the request at the head that are read already
-  let running = 0;
-  let cached = 0;
-  let reserved = 0;
-  let done = 0;
-  let tokensOut = 0;
-  let ttftSum = 0;
-  let tpotSum = 0;
-  let tpotCount = 0;
-  let sequenceSeconds = 0;
-  const arrival = (index: number): number => (load.requestsPerSecond ? index / load.requestsPerSecond : 0);
-  let headSince = 0;
-  while (done < load.requests && step < stepsMax) {
-    while (arrived < load.requests && arrival(arrived) <= time) arrived++;
-    const length = outputLength(load, admitted);
-    const need = cachedPrompt + policy.outputReserved * length;
-    const oneRoom = running < limit && (reserved + need <= policy.cacheTokens || running === 0);
-    const canRead = admitted < arrived && (partial > 0 || oneRoom);
-    if (!canRead && running === 0) {
-      time = arrival(arrived);
-      continue;
-    }
-    let budget = canRead ? Math.max(0, policy.stepTokensMax - (policy.mixed ? running * speculative.verified : 0)) : 0;
-    let read = 0;
-    let pairs = 0;
-    const first: number[] = [];
-    let fresh = running;
-    let freshReserved = reserved;
-    while (budget > 0 && admitted + first.length < arrived) {
-      const next = outputLength(load, admitted + first.length);
-      const room = cachedPrompt + policy.outputReserved * next;
-      if (partial === 0 && !(fresh < limit && (freshReserved + room <= policy.cacheTokens || fresh === 0))) break;
-      const chunk = Math.min(budget, prompt - partial);
-      const offset = cachedPrompt - prompt;
-      pairs += pairsOf(offset + partial, offset + partial + chunk);
-      read += chunk;
-      budget -= chunk;
-      partial += chunk;
-      if (partial < prompt - 1e-9) break;
-      partial = 0;
-      fresh++;
-      freshReserved += room;
-      first.push(next);
-    }
-    const decoding = read > 0 && !policy.mixed ? 0 : running;
-    // Nothing changes until a sequence ends or a request arrives: take several decode steps at once.
-    let stride = 1;
-    if (read === 0 && decoding > 0) {
-      let next = step + 1;
-      while (!endings.has(next) && next - step < 4096) next++;
-      stride = Math.max(1, next - step);
-    }
-    const meanContext = decoding > 0 ? cached / decoding + ((stride - 1) / 2) * speculative.accepted : 0;
-    const each = secondsOf({
-      promptTokens: read,
-      promptPairs: pairs,
-      prompts: first.length,
-      sequences: decoding,
-      meanContext,
-      tokensPerSequence: speculative.verified,
-    });
-    if (arrived < load.requests && stride > 1) {
-      stride = Math.max(1, Math.min(stride, Math.ceil((arrival(arrived) - time) / each)));
-    }
-    time += each * stride;
-    sequenceSeconds += running * each * stride;
-    if (decoding > 0) {
-      step += stride;
-      cached += decoding * stride * speculative.accepted;
-      const ending = endings.get(step);
-      if (ending) {
-        endings.delete(step);
-        running -= ending.count;
-        cached -= ending.cached;
-        reserved -= ending.reserved;
-        done += ending.count;
-        tpotSum += time * ending.inverseLengths - ending.firstOverLength;
-      }
-    }
-    for (const [index, out] of first.entries()) {
-      const id = admitted + index;
-      ttftSum += time - (load.concurrency ? headSince : arrival(id));
-      tokensOut += out;
-      if (out <= 1) {
-        done++;
-        continue;
-      }
-      const at = step + Math.max(1, Math.ceil((out - 1) / speculative.accepted));
-      const slot = endings.get(at) ?? { count: 0, cached: 0, reserved: 0, inverseLengths: 0, firstOverLength: 0 };
-      slot.count++;
-      slot.cached += cachedPrompt + 1 + (at - step) * speculative.accepted;
-      slot.reserved += cachedPrompt + policy.outputReserved * out;
-      slot.inverseLengths += 1 / (out - 1);
-      slot.firstOverLength += time / (out - 1);
-      endings.set(at, slot);
-      tpotCount++;
-      running++;
-      cached += cachedPrompt + 1;
-      reserved += cachedPrompt + policy.outputReserved * out;
-    }
-    admitted += first.length;
-    if (first.length > 0 || read === 0) headSince = time;
+  const run: Run = {
+    policy,
+    load,
+    speculative,
+    pairsOf,
+    fresh: Math.max(1, load.promptTokens * (1 - load.prefixHit)),
+    limit: Math.min(policy.sequencesMax, load.concurrency ?? Infinity),
+    endings: new Map(),
+    time: 0,
+    step: 0,
+    arrived: load.requestsPerSecond ? 0 : load.requests,
+    admitted: 0,
+    partial: 0,
+    headSince: 0,
+    running: 0,
+    cached: 0,
+    reserved: 0,
+    done: 0,
+    tokensOut: 0,
+    ttftSum: 0,
+    tpotSum: 0,
+    sequenceSeconds: 0,
+  };
+  while (run.done < load.requests && run.step < stepsMax) {
+    while (run.arrived < load.requests && arrival(load, run.arrived) <= run.time) run.arrived++;
+    if (run.running === 0 && run.admitted >= run.arrived) run.time = arrival(load, run.arrived);
+    else advance(run, secondsOf);
   }
-  const finished = Math.max(1, done);
-  const tokens = done < load.requests ? finished * load.outputTokens : tokensOut;
+  return outcomeOf(run);
+}
+
+/** One step, or several equal ones at once while nothing can change. */
+function advance(run: Run, secondsOf: (load: StepLoad) => number): void {
+  const { policy, load, speculative } = run;
+  const { read, pairs, first } = readPrompts(run);
+  const decoding = read > 0 && !policy.mixed ? 0 : run.running;
+  let stride = read === 0 && decoding > 0 ? stepsToNextEnding(run) : 1;
+  const each = secondsOf({
+    promptTokens: read,
+    promptPairs: pairs,
+    prompts: first.length,
+    sequences: decoding,
+    meanContext: decoding > 0 ? run.cached / decoding + ((stride - 1) / 2) * speculative.accepted : 0,
+    tokensPerSequence: speculative.verified,
+  });
+  if (run.arrived < load.requests && stride > 1)
+    stride = Math.max(1, Math.min(stride, Math.ceil((arrival(load, run.arrived) - run.time) / each)));
+  run.time += each * stride;
+  run.sequenceSeconds += run.running * each * stride;
+  if (decoding > 0) decode(run, stride, decoding);
+  for (const length of first) start(run, length);
+  if (first.length > 0 || read === 0) run.headSince = run.time;
+}
+
+/** Whether a request that needs `need` tokens of cache may start beside `running` others; a lone one always may. */
+const admits = (run: Run, running: number, reserved: number, need: number): boolean =>
+  running < run.limit && (reserved + need <= run.policy.cacheTokens || running === 0);
+
+/** Takes prompts in order into this step's token budget: tokens and pairs read, and output lengths of those now complete. */
+function readPrompts(run: Run): { read: number; pairs: number; first: number[] } {
+  const { policy, load, fresh } = run;
+  const first: number[] = [];
+  let budget = Math.max(0, policy.stepTokensMax - (policy.mixed ? run.running * run.speculative.verified : 0));
+  let read = 0;
+  let pairs = 0;
+  let running = run.running;
+  let reserved = run.reserved;
+  while (budget > 0 && run.admitted + first.length < run.arrived) {
+    const length = outputLength(load, run.admitted + first.length);
+    const need = load.promptTokens + policy.outputReserved * length;
+    if (run.partial === 0 && !admits(run, running, reserved, need)) break;
+    const chunk = Math.min(budget, fresh - run.partial);
+    const from = load.promptTokens - fresh + run.partial;
+    pairs += run.pairsOf(from, from + chunk);
+    read += chunk;
+    budget -= chunk;
+    run.partial += chunk;
+    if (run.partial < fresh - 1e-9) break;
+    run.partial = 0;
+    running++;
+    reserved += need;
+    first.push(length);
+  }
+  return { read, pairs, first };
+}
+
+function stepsToNextEnding(run: Run): number {
+  let next = run.step + 1;
+  while (!run.endings.has(next) && next - run.step < 4096) next++;
+  return next - run.step;
+}
+
+function decode(run: Run, steps: number, sequences: number): void {
+  run.step += steps;
+  run.cached += sequences * steps * run.speculative.accepted;
+  const ending = run.endings.get(run.step);
+  if (!ending) return;
+  run.endings.delete(run.step);
+  run.running -= ending.count;
+  run.cached -= ending.cached;
+  run.reserved -= ending.reserved;
+  run.done += ending.count;
+  run.tpotSum += run.time * ending.inverseLengths - ending.firstOverLength;
+}
+
+/** Books a request whose first token just came out. */
+function start(run: Run, length: number): void {
+  const { load, policy, speculative } = run;
+  run.ttftSum += run.time - (load.concurrency ? run.headSince : arrival(load, run.admitted));
+  run.admitted++;
+  run.tokensOut += length;
+  if (length <= 1) {
+    run.done++;
+    return;
+  }
+  const at = run.step + Math.max(1, Math.ceil((length - 1) / speculative.accepted));
+  const slot = run.endings.get(at) ?? { count: 0, cached: 0, reserved: 0, inverseLengths: 0, firstOverLength: 0 };
+  const need = load.promptTokens + policy.outputReserved * length;
+  slot.count++;
+  slot.cached += load.promptTokens + 1 + (at - run.step) * speculative.accepted;
+  slot.reserved += need;
+  slot.inverseLengths += 1 / (length - 1);
+  slot.firstOverLength += run.time / (length - 1);
+  run.endings.set(at, slot);
+  run.running++;
+  run.cached += load.promptTokens + 1;
+  run.reserved += need;
+}
+
+function outcomeOf(run: Run): ServingOutcome {
+  const { load, time, done } = run;
+  const tokens = done < load.requests ? done * load.outputTokens : run.tokensOut;
   return {
     seconds: time,
     outputTokensPerSecond: tokens / time,
-    promptTokensPerSecond: (finished * load.promptTokens) / time,
-    ttftSeconds: ttftSum / Math.max(1, admitted),
-    tpotSeconds: tpotSum / Math.max(1, tpotCount - running),
-    meanSequences: sequenceSeconds / time,
-    steps: step,
+    promptTokensPerSecond: (done * load.promptTokens) / time,
+    ttftSeconds: run.ttftSum / Math.max(1, run.admitted),
+    tpotSeconds: run.tpotSum / Math.max(1, done),
+    meanSequences: run.sequenceSeconds / time,
+    steps: run.step,
   };
 }
