@@ -127,31 +127,33 @@ let value = objective(residuals, theta);
 let damping = 0.1;
 let slopes = [];
 for (let iteration = 0; iteration < iterations; iteration++) {
+  const before = value;
   slopes = jacobian(theta, residuals);
-  const { matrix, vector } = normal(theta, residuals, slopes, () => true);
-  let improved = false;
-  for (let attempt = 0; attempt < 6 && !improved; attempt++) {
-    const damped = matrix.map((row, i) => row.map((v, j) => (i === j ? v * (1 + damping) : v)));
-    const step = solve(damped, vector).map((s) => Math.max(-0.7, Math.min(0.7, s)));
-    const next = theta.map((t, i) => t + step[i]);
-    const nextResiduals = rows.map((row) => residualOf(row, asConstants(next)));
-    const nextValue = objective(nextResiduals, next);
-    if (nextValue < value) {
-      improved = value - nextValue > 1e-3 * value;
-      theta = next;
-      residuals = nextResiduals;
-      value = nextValue;
-      damping /= 4;
-      if (!improved) attempt = 6;
-      break;
+  // A Jacobian costs as much as thirty evaluations, so each is used for a few steps.
+  for (let chord = 0; chord < 4; chord++) {
+    const { matrix, vector } = normal(theta, residuals, slopes, () => true);
+    let taken = false;
+    for (let attempt = 0; attempt < 4 && !taken; attempt++) {
+      const damped = matrix.map((row, i) => row.map((v, j) => (i === j ? v * (1 + damping) : v)));
+      const step = solve(damped, vector).map((s) => Math.max(-0.7, Math.min(0.7, s)));
+      const next = theta.map((t, i) => t + step[i]);
+      const nextResiduals = rows.map((row) => residualOf(row, asConstants(next)));
+      const nextValue = objective(nextResiduals, next);
+      taken = nextValue < value;
+      if (taken) {
+        theta = next;
+        residuals = nextResiduals;
+        value = nextValue;
+        damping /= 4;
+      } else damping *= 4;
     }
-    damping *= 4;
+    if (!taken) break;
   }
   const errors = residuals.map((r) => Math.abs(Math.expm1(r))).sort((a, b) => a - b);
   say(
     `${iteration + 1}: objective ${value.toFixed(1)}, median ${(100 * errors[errors.length >> 1]).toFixed(2)} %, p90 ${(100 * errors[Math.floor(0.9 * errors.length)]).toFixed(1)} %`,
   );
-  if (!improved) break;
+  if (before - value < 2e-3 * value) break;
 }
 
 slopes = jacobian(theta, residuals);
@@ -171,7 +173,7 @@ say(
 );
 
 const { likenessOf } = await import(new URL("planner/serve-validate.js", dist));
-const { quantile } = await import(new URL("planner/validation-summary.js", dist));
+const { quantile } = await import(new URL("planner/serve-accuracy.js", dist));
 const sparse = leftOut.map((steps, c) => {
   const prints = rows
     .filter(({ row }) => configurationOf(row) === configurations[c])

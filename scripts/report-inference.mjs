@@ -7,26 +7,28 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 
 const dist = new URL("../dist/", import.meta.url);
 const { validateInference } = await import(new URL("planner/serve-validate.js", dist));
-const { errorFigures, summarise } = await import(new URL("planner/validation-summary.js", dist));
+const { summarize } = await import(new URL("planner/validate.js", dist));
 const { inferenceFit } = await import(new URL("catalog/data/inference-fit.js", dist));
 const { inferenceParameters } = await import(new URL("catalog/inference-constants.js", dist));
 
 const document = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const rows = validateInference(Array.isArray(document) ? document : document.runs);
-const summary = summarise(rows);
+const summary = summarize(rows);
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
 const line = (name, f) =>
-  `| ${name} | ${f.count} | ${f.unpredicted} | ${percent(f.median)} | ${percent(f.mean)} | ${percent(f.p90)} | ${percent(f.bias)} |`;
-const head = "| | rows | not predicted | median | mean | p90 | bias |\n|---|--:|--:|--:|--:|--:|--:|";
-const bases = ["interpolated", "extrapolated"].map((basis) =>
-  line(basis, errorFigures(rows.filter((row) => row.basis === basis && row.error !== null))),
-);
-const reasons = Object.entries(Object.groupBy(rows.filter((row) => row.reason), (row) => row.reason)).map(
-  ([reason, those]) => `- ${those.length} × ${reason}`,
-);
+  `| ${name} | ${f.count} | ${percent(f.median)} | ${percent(f.mean)} | ${percent(f.p90)} | ${percent(f.bias)} |`;
+const head = "| | rows | median | mean | p90 | bias |\n|---|--:|--:|--:|--:|--:|";
+const bases = Object.entries(summary.byBasis).map(([name, f]) => line(name, f));
+const reasons = Object.entries(
+  Object.groupBy(
+    rows.filter((row) => row.reason),
+    (row) => row.reason,
+  ),
+).map(([reason, those]) => `- ${those.length} × ${reason}`);
 const fitted = new Map(inferenceFit.names.map((name, i) => [name, inferenceFit.values[i]]));
 const constants = inferenceParameters.map(
-  ({ name, prior, meaning }) => `| ${name} | ${prior.toPrecision(2)} | ${(fitted.get(name) ?? prior).toPrecision(3)} | ${meaning} |`,
+  ({ name, prior, meaning }) =>
+    `| ${name} | ${prior.toPrecision(2)} | ${(fitted.get(name) ?? prior).toPrecision(3)} | ${meaning} |`,
 );
 const share = (below) => percent(rows.filter((row) => row.error !== null && row.error <= below).length / rows.length);
 
@@ -44,11 +46,15 @@ ${bases.join("\n")}
 
 ### By family
 ${head}
-${Object.entries(summary.byFamily).map(([name, f]) => line(name, f)).join("\n")}
+${Object.entries(summary.byFamily)
+  .map(([name, f]) => line(name, f))
+  .join("\n")}
 
 ### By accelerator
 ${head}
-${Object.entries(summary.byAccelerator).map(([name, f]) => line(name, f)).join("\n")}
+${Object.entries(summary.byAccelerator)
+  .map(([name, f]) => line(name, f))
+  .join("\n")}
 
 ![predicted against measured](validation-inference.svg)
 
@@ -80,8 +86,11 @@ ${constants.join("\n")}
 
 mkdirSync(new URL("../docs/", import.meta.url), { recursive: true });
 const file = new URL("../docs/validation.md", import.meta.url);
-const before = existsSync(file) ? readFileSync(file, "utf8") : "# Validation\n\nHow far the planner is off on published runs. Every block is written by the command that it names.\n";
-const block = /<!-- by: node scripts\/report-inference\.mjs -->[\s\S]*<!-- end: node scripts\/report-inference\.mjs -->/;
+const before = existsSync(file)
+  ? readFileSync(file, "utf8")
+  : "# Validation\n\nHow far the planner is off on published runs. Every block is written by the command that it names.\n";
+const block =
+  /<!-- by: node scripts\/report-inference\.mjs -->[\s\S]*<!-- end: node scripts\/report-inference\.mjs -->/;
 writeFileSync(file, block.test(before) ? before.replace(block, () => text) : `${before.trimEnd()}\n\n${text}\n`);
 
 const points = rows.filter((row) => row.error !== null && row.predicted > 0);
@@ -100,11 +109,16 @@ const drawn = panels.map(([quantity, label], p) => {
     const x = ((i / (high - low)) * size).toFixed(1);
     return `<text x="${x}" y="${size + 14}" text-anchor="middle">1e${low + i}</text><text x="-6" y="${size - x + 4}" text-anchor="end">1e${low + i}</text>`;
   });
-  const dots = own.map((row) => `<circle cx="${at(row.measured)}" cy="${(size - at(row.predicted)).toFixed(1)}" r="2" class="${row.basis}"/>`);
+  const dots = own.map(
+    (row) =>
+      `<circle cx="${at(row.measured)}" cy="${(size - at(row.predicted)).toFixed(1)}" r="2" class="${row.basis}"/>`,
+  );
   return `<g transform="translate(${60 + p * (size + 90)} 30)"><rect width="${size}" height="${size}" class="frame"/><line x1="0" y1="${size}" x2="${size}" y2="0" class="frame"/>${dots.join("")}${ticks.join("")}<text x="${size / 2}" y="${size + 32}" text-anchor="middle">measured, ${label} (${own.length} rows)</text><text transform="translate(-38 ${size / 2}) rotate(-90)" text-anchor="middle">predicted</text></g>`;
 });
 writeFileSync(
   new URL("../docs/validation-inference.svg", import.meta.url),
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${60 + 2 * (size + 90)} ${size + 80}" font-family="sans-serif" font-size="11"><title>Serving: predicted against measured, constants fitted without each row's configuration</title><style>.frame{fill:none;stroke:#888}.interpolated{fill:#1f6fb2;fill-opacity:.55}.extrapolated{fill:#c2571a;fill-opacity:.7}text{fill:#777}</style>${drawn.join("")}<text x="60" y="16">blue: interpolated, orange: extrapolated; the line is equality</text></svg>\n`,
 );
-process.stderr.write(`${rows.length} rows: median ${percent(summary.median)}, p90 ${percent(summary.p90)}, not predicted ${summary.unpredicted}\n`);
+process.stderr.write(
+  `${rows.length} rows: median ${percent(summary.median)}, p90 ${percent(summary.p90)}, not predicted ${summary.unpredicted}\n`,
+);

@@ -5,7 +5,6 @@
 
 import { type InferenceErrorRow, inferenceErrors } from "../catalog/data/inference-errors.ts";
 import type { EngineFamily } from "../catalog/inference-constants.ts";
-import { quantile } from "./validation-summary.ts";
 
 /** What decides whether two serving configurations are alike. */
 export interface Likeness {
@@ -72,4 +71,14 @@ export function servingAccuracy(question: Likeness, exclude?: string): Accuracy 
     ),
     nearest: used.map(({ row }) => row[0]),
   };
+}
+
+/** The value below which a share `q` of `values` lies, linear between neighbours; null for none. */
+export function quantile(values: readonly number[], q: number): number | null {
+  if (values.length === 0) return null;
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const low = sorted[Math.floor(at)] ?? 0;
+  const high = sorted[Math.ceil(at)] ?? low;
+  return low + (high - low) * (at - Math.floor(at));
 }

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { inferenceFit } from "../catalog/data/inference-fit.ts";
 import { inferenceConstants, inferenceParameters } from "../catalog/inference-constants.ts";
+import { quantile } from "./serve-accuracy.ts";
 import { InferenceRow, lengthsSpread, measurementOf, offeredLoad, quotedFlags, rowFingerprint } from "./serve-rows.ts";
 import { constantsFor, isInferenceRow, validateInference } from "./serve-validate.ts";
-import { quantile, summarise } from "./validation-summary.ts";
+import { summarize } from "./validate.ts";
 
 /** TensorRT-LLM docs/source/performance/perf-overview.md @258c754, Llama 3.1 8B on one H100. */
 const published = {
@@ -117,10 +118,10 @@ describe("validating rows", () => {
       expect.stringContaining("not an inference row"),
       undefined,
     ]);
-    const summary = summarise(results);
+    const summary = summarize(results);
     expect(summary).toMatchObject({ count: 6, unpredicted: 5 });
     expect(summary.median).toBe(results[5]?.error);
-    expect(Object.keys(summary.byFamily)).toEqual(["trtllm-v0.17-offline", "unknown"]);
+    expect(Object.keys(summary.byFamily)).toEqual(["trtllm-v0.17-offline"]);
   });
   test("training rows are not taken for inference rows", () => {
     expect(isInferenceRow(published)).toBe(true);

@@ -11,7 +11,7 @@ import { parameterCounts } from "../spec/architecture.ts";
 import { type Likeness, servingAccuracy } from "./serve-accuracy.ts";
 import { type PreparedRow, predictRow, prepareRow } from "./serve-predict.ts";
 import { InferenceRow, rowFingerprint } from "./serve-rows.ts";
-import type { ValidationRow } from "./validation-summary.ts";
+import type { ValidationRow } from "./validate.ts";
 
 /** Whether a row of unknown kind is about inference: it has the fields that only such rows have. */
 export function isInferenceRow(row: unknown): boolean {
@@ -72,7 +72,7 @@ function validateOne(given: unknown, index: number): ValidationRow {
     const preparation = prepareRow(row);
     if ("reason" in preparation) return unpredicted(row.id, family, accelerator, preparation.reason);
     const { ready } = preparation;
-    const { predicted } = predictRow(ready, constantsFor(row));
+    const { predicted, low, high } = predictRow(ready, constantsFor(row));
     if (!Number.isFinite(predicted))
       return unpredicted(row.id, family, accelerator, "no reading of the row gives a finite figure");
     const { measured, quantity } = ready.measurement;
@@ -85,6 +85,7 @@ function validateOne(given: unknown, index: number): ValidationRow {
       basis: servingAccuracy(likenessOf(ready), ownConfiguration(row)).basis,
       family,
       accelerator,
+      ...(high > low ? { range: [low, high] as const } : {}),
     };
   } catch (error) {
     return unpredicted(row.id, family, accelerator, error instanceof Error ? error.message : String(error));
@@ -101,9 +102,9 @@ function unpredicted(id: string, family: string, accelerator: string, reason: st
     id,
     predicted: null,
     measured: null,
-    quantity: "none",
+    quantity: null,
     error: null,
-    basis: "extrapolated",
+    basis: null,
     reason,
     family,
     accelerator,
