@@ -65,7 +65,7 @@ function badge(question: ServingQuestion, plan: ServingPlan, accelerator: string
   return servingAccuracy({
     accelerator,
     chip: question.chip,
-    engine: plan.best?.prefill ? "disaggregated" : question.engine.family,
+    engine: question.engine.family,
     kind: architecture.mla ? "latent" : architecture.moe ? "mixture" : "dense",
     parameters: parameterCounts(architecture).total,
     format: question.format.name,

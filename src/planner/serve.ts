@@ -103,12 +103,8 @@ export function planServing(q: ServingQuestion, constants: InferenceConstants): 
     }
   }
   if (q.disaggregate !== "no" && q.devices > 1) {
-    // Host costs of separate pools are those measured on published separate pools, whichever engine runs them.
-    const pooled = systems.map(
-      (system): ServingSystem => ({ ...system, engine: { ...q.engine, family: "disaggregated" } }),
-    );
-    const decodes = pooled.flatMap((system) => decodePool(q, system, constants) ?? []);
-    const prefills = pooled.flatMap((system) => prefillPool(q, system, constants) ?? []);
+    const decodes = systems.flatMap((system) => decodePool(q, system, constants) ?? []);
+    const prefills = systems.flatMap((system) => prefillPool(q, system, constants) ?? []);
     if (decodes.length === 0) count("no decode pool meets the time per output token");
     if (prefills.length === 0) count("no prompt pool meets the time to first token");
     const joined = bestPairs(q, prefills, decodes);
