@@ -11,7 +11,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 
 const dist = new URL("../dist/", import.meta.url);
 const { inferenceParameters } = await import(new URL("catalog/inference-constants.js", dist));
-const { prepareRow, predictRow } = await import(new URL("planner/serve-predict.js", dist));
+const { predictRow } = await import(new URL("planner/serve-predict.js", dist));
+const { prepareRow } = await import(new URL("planner/serve-readings.js", dist));
 const { stepRates } = await import(new URL("planner/serving-rates.js", dist));
 const { InferenceRow, configurationOf, rowFingerprint } = await import(new URL("planner/serve-rows.js", dist));
 

@@ -19,12 +19,9 @@ const line = (name, f) =>
   `| ${name} | ${f.count} | ${percent(f.median)} | ${percent(f.mean)} | ${percent(f.p90)} | ${percent(f.bias)} |`;
 const head = "| | rows | median | mean | p90 | bias |\n|---|--:|--:|--:|--:|--:|";
 const bases = Object.entries(summary.byBasis).map(([name, f]) => line(name, f));
-const reasons = Object.entries(
-  Object.groupBy(
-    rows.filter((row) => row.reason),
-    (row) => row.reason,
-  ),
-).map(([reason, those]) => `- ${those.length} × ${reason}`);
+const reasonCounts = new Map();
+for (const { reason } of rows) if (reason) reasonCounts.set(reason, (reasonCounts.get(reason) ?? 0) + 1);
+const reasons = [...reasonCounts].map(([reason, count]) => `- ${count} × ${reason}`);
 const fitted = new Map(inferenceFit.names.map((name, i) => [name, inferenceFit.values[i]]));
 const constants = inferenceParameters.map(
   ({ name, prior, meaning }) =>

@@ -79,6 +79,7 @@ export const engineFamilies = [
   "vllm",
   "sglang",
   "mindie",
+  "vllm-ascend-2025",
   "vllm-ascend",
   "disaggregated",
 ] as const;
@@ -86,7 +87,12 @@ export type EngineFamily = (typeof engineFamilies)[number];
 
 const engines = engineFamilies.flatMap((engine) => [
   parameter(`engine.${engine}.step`, 1.5e-3, 0.8, "host seconds per step"),
-  parameter(`engine.${engine}.layer`, engine === "vllm-ascend" ? 3e-4 : 8e-6, 0.8, "launch and tail seconds per layer"),
+  parameter(
+    `engine.${engine}.layer`,
+    engine === "vllm-ascend-2025" ? 3e-4 : engine === "vllm-ascend" ? 4e-5 : 8e-6,
+    0.8,
+    "launch and tail seconds per layer",
+  ),
   parameter(`engine.${engine}.sequence`, 6e-6, 1, "host seconds per running sequence and step"),
   parameter(`engine.${engine}.promptToken`, 1e-6, 1.2, "host seconds per prompt token"),
   parameter(`engine.${engine}.request`, 3e-4, 1.5, "host seconds to take in one request"),
@@ -107,6 +113,7 @@ const kernels = (
     ["vllm", ["ampere", "hopper", "ada", "blackwell", "cdna"]],
     ["sglang", ["ampere", "hopper"]],
     ["mindie", ["ascend"]],
+    ["vllm-ascend-2025", ["ascend"]],
     ["vllm-ascend", ["ascend"]],
     ["disaggregated", ["hopper", "blackwell", "ascend"]],
   ] as const
@@ -125,6 +132,12 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   ...kernels,
   parameter("attention.cache", 0.9, 0.06, "share of the weights' bandwidth that cache reads reach"),
   parameter("experts.compute", 0.75, 0.3, "grouped matrix rate over dense matrix rate"),
+  parameter(
+    "experts.independence",
+    0.7,
+    0.3,
+    "share of a batch's tokens that pick experts independently of the others",
+  ),
   parameter("experts.pad", 16, 0.8, "tokens lost to tiles per active expert"),
   parameter("experts.imbalance", 1.3, 0.2, "load of the busiest expert rank over the mean, up to 16 ranks"),
   parameter("experts.imbalanceWide", 1.15, 0.05, "the same with redundant experts on more ranks"),

@@ -75,6 +75,15 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     mixed: false,
     source: "MindIE Service 2.1 config.json defaults (maxBatchSize 200, maxPrefillTokens 8192)",
   },
+  "vllm-ascend-2025": {
+    memoryShare: 0.9,
+    sequencesMax: 256,
+    stepTokensMax: 2048,
+    outputReserved: 0.5,
+    mixed: true,
+    source:
+      "releases up to 0.9, without graphs: vLLM arg_utils.py defaults for devices other than large NVIDIA and AMD ones",
+  },
   "vllm-ascend": {
     memoryShare: 0.9,
     sequencesMax: 256,
@@ -98,6 +107,7 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
 export function engineFamily(name: string | null | undefined, online = false): EngineFamily {
   const text = (name ?? "").toLowerCase();
   if (/sglang|sgl\b/.test(text)) return "sglang";
+  if (/vllm.?ascend 0\.[0-9](\.|\b)/.test(text)) return "vllm-ascend-2025";
   if (/vllm.?ascend/.test(text)) return "vllm-ascend";
   if (/mindie/.test(text)) return "mindie";
   if (/vllm.*(2024|0\.[0-6](\.|\b))/.test(text)) return "vllm-2024";

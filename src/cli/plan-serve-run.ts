@@ -65,7 +65,7 @@ function badge(question: ServingQuestion, plan: ServingPlan, accelerator: string
   return servingAccuracy({
     accelerator,
     chip: question.chip,
-    engine: question.engine.family,
+    engine: plan.best?.decode.engine ?? question.engine.family,
     kind: architecture.mla ? "latent" : architecture.moe ? "mixture" : "dense",
     parameters: parameterCounts(architecture).total,
     format: question.format.name,

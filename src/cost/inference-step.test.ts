@@ -24,6 +24,7 @@ const plain: StepRates = {
   cacheBytesPerValue: 2,
   padTokens: 0,
   expertPadTokens: 0,
+  expertIndependence: 1,
   expertImbalance: 1,
   expertImbalanceWide: 1,
   linkBytesPerSecond: 1e11,

@@ -32,6 +32,8 @@ export interface StepRates {
   /** Tokens lost to tile padding per matrix, and per active expert. */
   padTokens: number;
   expertPadTokens: number;
+  /** Share of a batch's tokens that pick experts independently: correlated routing hits fewer experts. */
+  expertIndependence: number;
   expertImbalance: number;
   /** The same where redundant experts balance wide expert parallelism (more than 16 ranks). */
   expertImbalanceWide: number;
@@ -153,7 +155,7 @@ function expertSeconds(
   stage: number,
 ): number {
   if (shape.experts === 0) return 0;
-  const hit = expertsHit(shape, tokens);
+  const hit = expertsHit(shape, 1 + (tokens - 1) * rates.expertIndependence);
   const imbalance = expertRanks > 16 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
   const rows = tokens * shape.expertsPerToken * imbalance + hit * rates.expertPadTokens;
   const weights = shape.mixtureLayers * shape.expertParameters;

@@ -19,6 +19,7 @@ export function emitServing(
     `# ${dialect} 0.23: ${describe(best)}`,
     "# Set MODEL to the checkpoint, HOST to this group's first node; start one command per group (and per node where noted).",
     `MODEL=\${MODEL:-${quoted(weights)}}`,
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell fills it in
     "HOST=${HOST:-127.0.0.1}",
   ];
   if (dialect === "vllm-ascend") lines.push("export VLLM_USE_V1=1 HCCL_OP_EXPANSION_MODE=AIV TASK_QUEUE_ENABLE=1");

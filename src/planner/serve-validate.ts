@@ -9,7 +9,8 @@ import { type InferenceConstants, inferenceConstants } from "../catalog/inferenc
 import { findModel } from "../catalog/models.ts";
 import { parameterCounts } from "../spec/architecture.ts";
 import { type Likeness, servingAccuracy } from "./serve-accuracy.ts";
-import { type PreparedRow, predictRow, prepareRow } from "./serve-predict.ts";
+import { predictRow } from "./serve-predict.ts";
+import { type PreparedRow, prepareRow } from "./serve-readings.ts";
 import { InferenceRow, rowFingerprint } from "./serve-rows.ts";
 import type { ValidationRow } from "./validate.ts";
 

@@ -126,6 +126,7 @@ describe("command lines", () => {
     expect(question.devices).toBe(32);
     const text = emitServing("vllm-ascend", question, plan.best!, "a path's name").join("\n");
     expect(text).toContain("--quantization ascend");
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell fills it in
     expect(text).toContain("MODEL=${MODEL:-'a path'\\''s name'}");
   });
 });

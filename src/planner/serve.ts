@@ -3,7 +3,7 @@
  * Knows: layouts, settled states, latency objectives, queues. Does not know: command lines, published rows, clocks.
  */
 import type { Accelerator } from "../catalog/accelerators.ts";
-import type { InferenceConstants } from "../catalog/inference-constants.ts";
+import type { EngineFamily, InferenceConstants } from "../catalog/inference-constants.ts";
 import type { EngineDefaults } from "../catalog/serving-engines.ts";
 import type { WeightFormat } from "../cost/inference-formats.ts";
 import { weightBytesPerDevice } from "../cost/inference-memory.ts";
@@ -45,6 +45,8 @@ export interface ServingQuestion {
 export interface ServingPool {
   groups: number;
   split: ServingSplit;
+  /** Whose constants the pool was judged with. */
+  engine: EngineFamily;
   /** Sequences in flight on one group; for a prompt pool, prompts being read. */
   sequences: number;
   cacheTokens: number;
@@ -90,7 +92,11 @@ export function planServing(q: ServingQuestion, constants: InferenceConstants): 
     drafted: q.drafted,
   };
   const { splits, rejected, considered } = servingLayouts(q.architecture, base, q.devices, workBytes);
-  const systems = splits.map((split) => ({ ...base, split }));
+  // Wide expert parallelism has a front end per rank: its published runs bear their own host and kernel constants.
+  const systems = splits.map((split): ServingSystem => {
+    const wide = split.expertParallel && split.devices > 8;
+    return { ...base, split, engine: wide ? { ...q.engine, family: "disaggregated" } : q.engine };
+  });
   const found: ServingEstimate[] = [];
   const count = (reason: string): void => {
     rejected[reason] = (rejected[reason] ?? 0) + 1;
@@ -212,6 +218,7 @@ function pool(
   return {
     groups,
     split: system.split,
+    engine: system.engine.family,
     sequences,
     cacheTokens: Math.floor(cacheTokens),
     weightBytesPerDevice: weightBytesPerDevice(system.shape, system.split, system.format),

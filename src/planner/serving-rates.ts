@@ -77,6 +77,7 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
     cacheBytesPerValue: q.cacheBytesPerValue,
     padTokens: c("dense.pad", ""),
     expertPadTokens: c("experts.pad", ""),
+    expertIndependence: Math.min(1, c("experts.independence", "")),
     expertImbalance: Math.max(1, c("experts.imbalance", "")),
     expertImbalanceWide: Math.max(1, c("experts.imbalanceWide", "")),
     linkBytesPerSecond: Math.max(
