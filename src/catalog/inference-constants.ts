@@ -139,7 +139,7 @@ export const inferenceParameters: readonly InferenceParameter[] = [
     "share of a batch's tokens that pick experts independently of the others",
   ),
   parameter("experts.pad", 16, 0.8, "tokens lost to tiles per active expert"),
-  parameter("experts.imbalance", 1.3, 0.2, "load of the busiest expert rank over the mean, up to 16 ranks"),
+  parameter("experts.imbalance", 1.3, 0.2, "load of the busiest expert rank over the mean, up to 8 ranks"),
   parameter("experts.imbalanceWide", 1.15, 0.05, "the same with redundant experts on more ranks"),
   parameter("dense.pad", 16, 0.8, "tokens lost to tiles per dense matrix"),
   parameter("fp8.block", 0.75, 0.25, "rate of block-scaled FP8 matrices over per-tensor ones"),

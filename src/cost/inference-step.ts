@@ -35,7 +35,7 @@ export interface StepRates {
   /** Share of a batch's tokens that pick experts independently: correlated routing hits fewer experts. */
   expertIndependence: number;
   expertImbalance: number;
-  /** The same where redundant experts balance wide expert parallelism (more than 16 ranks). */
+  /** The same where redundant experts balance wide expert parallelism (more than 8 ranks). */
   expertImbalanceWide: number;
   linkBytesPerSecond: number;
   linkLatencySeconds: number;
@@ -156,7 +156,7 @@ function expertSeconds(
 ): number {
   if (shape.experts === 0) return 0;
   const hit = expertsHit(shape, 1 + (tokens - 1) * rates.expertIndependence);
-  const imbalance = expertRanks > 16 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
+  const imbalance = expertRanks > 8 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
   const rows = tokens * shape.expertsPerToken * imbalance + hit * rates.expertPadTokens;
   const weights = shape.mixtureLayers * shape.expertParameters;
   return overlapped(
@@ -234,6 +234,6 @@ function allToAllSeconds(
   const latency = across ? rates.networkLatencySeconds : 2 * rates.linkLatencySeconds;
   const bytes = tokens * shape.hidden * (rates.expertBytesPerWeight <= 1 ? 3 : 4) * copies;
   const seconds = shape.mixtureLayers * (2 * latency + bytes / rate);
-  if (expertRanks <= 16) return rates.exposedShare * seconds;
+  if (expertRanks <= 8) return rates.exposedShare * seconds;
   return Math.max(rates.exposedShare * seconds, seconds - rates.hiddenCompute * compute);
 }

@@ -191,6 +191,9 @@ function settledSequences(prepared: PreparedRow, system: ServingSystem, constant
   return Math.max(1, Math.min(room, 2048 * replicasOf(system.split)));
 }
 
+/** Longer runs only repeat themselves. */
+const requestsMax = 50_000;
+
 function played(
   prepared: PreparedRow,
   system: ServingSystem,
@@ -202,6 +205,7 @@ function played(
   const replicas = replicasOf(system.split);
   const load: RequestLoad = {
     ...offeredLoad,
+    requests: Math.min(offeredLoad.requests, requestsMax),
     promptTokens,
     outputTokens,
     spread: prepared.spread,

@@ -85,6 +85,11 @@ describe("playing a load", () => {
     expect(alone.seconds).toBe(50);
     expect(drafted.seconds).toBe(26);
   });
+  test("absurd lengths end instead of running for ever", () => {
+    const outcome = playServing(second, policy, { ...load, promptTokens: 1e10 }, pairs);
+    expect(outcome.seconds).toBe(1_000_000);
+    expect(outcome.outputTokensPerSecond).toBe(0);
+  });
   test("a long run settles where the closed form says", () => {
     const many = playServing(perToken, { ...policy, sequencesMax: 40 }, { ...load, requests: 4000 }, pairs);
     const settled = steadyServing(perToken, 40, load, true, pairs);

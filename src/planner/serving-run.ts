@@ -48,6 +48,8 @@ export interface ServingOutcome {
 
 /** A run longer than this is cut and extrapolated linearly: later steps repeat earlier ones. */
 const stepsMax = 60_000;
+/** The same for steps that only read prompts, against absurd lengths. */
+const turnsMax = 1_000_000;
 const golden = 0.6180339887498949;
 const spreadMax = 5;
 
@@ -167,7 +169,7 @@ export function playServing(
     tpotSum: 0,
     sequenceSeconds: 0,
   };
-  while (run.done < load.requests && run.step < stepsMax) {
+  for (let turn = 0; run.done < load.requests && run.step < stepsMax && turn < turnsMax; turn++) {
     while (run.arrived < load.requests && arrival(load, run.arrived) <= run.time) run.arrived++;
     if (run.running === 0 && run.admitted >= run.arrived) run.time = arrival(load, run.arrived);
     else advance(run, secondsOf);
