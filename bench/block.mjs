@@ -1,7 +1,7 @@
 /** Writes a block of measured figures into a document, between `<!-- by: COMMAND -->` and `<!-- end -->`. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 
 /** Replaces the block of `command` in `file`, or appends it. */
 export function writeBlock(file, command, text) {
@@ -19,12 +19,12 @@ export function writeBlock(file, command, text) {
   writeFileSync(file, after);
 }
 
-/** One line saying where and when: processor, cores, Node, date, commit. */
+/** One line saying where and when: processor, cores, how busy they are, Node, date, commit. */
 export function provenance() {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
   const dirty = execFileSync("git", ["status", "--porcelain", "--untracked-files=no"], { encoding: "utf8" }).trim()
     ? " with changes"
     : "";
   const processors = cpus();
-  return `${processors[0]?.model.trim() ?? "unknown"}, ${processors.length} cores, Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}, commit ${commit}${dirty}`;
+  return `${processors[0]?.model.trim() ?? "unknown"}, ${processors.length} cores (load average ${loadavg()[0].toFixed(1)}), Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}, commit ${commit}${dirty}`;
 }

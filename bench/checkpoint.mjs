@@ -1,20 +1,41 @@
 /**
  * Measures how long a checkpoint stops training, and how much it slows the steps beside it.
  * Knows: the checkpoint writer. Does not know: the engine; a step is a fixed amount of arithmetic in this thread, one core of it, so
- * that the figure is the writer's alone. Prints one JSON document.
+ * that the figure is the writer's alone. Writes its block into docs/performance.md.
  */
 import { mkdtempSync, rmSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { createCheckpointWriter } from "../dist/checkpoint/writer.js";
+import { provenance, writeBlock } from "./block.mjs";
 
 const steps = 40;
 const stateMegabytes = [12, 20, 60];
 const memoryRoot = process.platform === "linux" ? "/dev/shm" : tmpdir();
 
-const results = [];
-for (const megabytes of stateMegabytes) results.push(await measure(megabytes));
-process.stdout.write(`${JSON.stringify({ cpu: cpus()[0]?.model, cores: cpus().length, steps, results }, null, 2)}\n`);
+const [load] = loadavg();
+const rows = [];
+for (const megabytes of stateMegabytes) rows.push(row(await measure(megabytes)));
+const text = `## Checkpoints beside training
+
+A step here is a fixed amount of arithmetic in one thread; every other step stages its state for the memory tier, every 21st for
+the disk too. "Stops" is how long that step stood still, "beside" how much longer a step took while its predecessor was written.
+
+| state | step | stops (median) | share of the step | stops (worst) | beside / alone | written to memory | to disk |
+|---:|---:|---:|---:|---:|---:|---:|---:|
+${rows.join("\n")}
+
+${provenance()}; ${steps} checkpoints each, load average before ${load.toFixed(1)}.`;
+process.stdout.write(`${text}\n`);
+writeBlock(fileURLToPath(new URL("../docs/performance.md", import.meta.url)), "npm run bench -- checkpoint", text);
+
+function row({ megabytes, stepSeconds, stalls, besideOverAlone, memorySeconds, diskSeconds }) {
+  const ms = (seconds) => `${seconds < 0.1 ? (1000 * seconds).toFixed(1) : Math.round(1000 * seconds)} ms`;
+  const share = `${((100 * median(stalls)) / stepSeconds).toPrecision(2)} %`;
+  const stall = [ms(median(stalls)), share, ms(Math.max(...stalls))];
+  return `| ${[`${megabytes} MB`, ms(stepSeconds), ...stall, besideOverAlone.toFixed(2), ms(memorySeconds), ms(diskSeconds)].join(" | ")} |`;
+}
 
 async function measure(megabytes) {
   const memory = mkdtempSync(join(memoryRoot, "dualgauge-bench-"));
@@ -51,17 +72,15 @@ async function measure(megabytes) {
       await writer.flush();
     }
     await writer.close();
-    const stepSeconds = median(alone);
+    const writes = (tier) => published.filter((one) => one.tier === tier).map(({ seconds }) => seconds);
     return {
-      stateMegabytes: megabytes,
-      stepSeconds,
-      stallSeconds: { first: stalls[0], median: median(stalls.slice(2)), max: Math.max(...stalls.slice(2)) },
-      stallShareOfStep: median(stalls.slice(2)) / stepSeconds,
-      stepBesideWritingOverStepAlone: median(beside) / stepSeconds,
-      publishSeconds: {
-        memory: median(published.filter(({ tier }) => tier === "memory").map(({ seconds }) => seconds)),
-        disk: median(published.filter(({ tier }) => tier === "disk").map(({ seconds }) => seconds)),
-      },
+      megabytes,
+      stepSeconds: median(alone),
+      // The first copy into each slot also meets memory that was never touched.
+      stalls: stalls.slice(2),
+      besideOverAlone: median(beside) / median(alone),
+      memorySeconds: median(writes("memory")),
+      diskSeconds: median(writes("disk")),
     };
   } finally {
     rmSync(memory, { recursive: true, force: true });

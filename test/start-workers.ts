@@ -11,12 +11,12 @@ import { WorkerSpec } from "../src/spec/worker-spec.ts";
 
 const root = resolve(import.meta.dirname, "..");
 
-/** A mixture of experts small enough that a step takes a few milliseconds. */
+/** A mixture of experts with multi-token prediction, small enough that a step takes a few milliseconds. */
 export const tinyModel = DeepseekConfig.parse({
   ...{ vocab_size: 260, hidden_size: 32, intermediate_size: 48, moe_intermediate_size: 24, num_hidden_layers: 2 },
   ...{ num_attention_heads: 2, q_lora_rank: 16, kv_lora_rank: 16, qk_nope_head_dim: 8, qk_rope_head_dim: 8 },
   ...{ v_head_dim: 8, n_routed_experts: 4, n_shared_experts: 1, num_experts_per_tok: 2, n_group: 2, topk_group: 1 },
-  ...{ first_k_dense_replace: 1, max_position_embeddings: 64 },
+  ...{ first_k_dense_replace: 1, num_nextn_predict_layers: 1, max_position_embeddings: 64 },
 });
 export const tinyTrain = Train.parse({
   ...{ steps: 6, globalBatch: 8, microBatch: 1, seqLength: 16, seed: 11, learningRate: 3e-3, warmupSteps: 2 },
@@ -34,6 +34,8 @@ export interface Launch {
   readonly struck?: Record<string, number>;
   readonly data?: Partial<WorkerSpec["data"]["text"]>;
   readonly nodeArguments?: readonly string[];
+  /** No file of the workers may grow beyond (setrlimit): what a full disk feels like to every tier at once. */
+  readonly fileKibibytesMax?: number;
 }
 
 export interface Ended {
@@ -88,7 +90,9 @@ export async function startWorkers(launch: Launch): Promise<Running> {
     };
     const strings = Object.fromEntries(Object.entries(environment).map(([key, value]) => [key, String(value)]));
     const main = join(root, "dist", "engine", "worker-main.js");
-    return spawn(process.execPath, [...(launch.nodeArguments ?? []), main], {
+    const command = [process.execPath, ...(launch.nodeArguments ?? []), main];
+    const limit = launch.fileKibibytesMax ?? "unlimited";
+    return spawn("bash", ["-c", `ulimit -f ${limit} && exec "$@"`, "bash", ...command], {
       env: { ...process.env, ...strings },
       stdio: ["pipe", log, log],
     });

@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -177,6 +178,19 @@ describe("the newest that verifies", () => {
     expect(stepsIn(folder)).toEqual([]);
     const again = quarantine(publishExample(folder, 3).path, join(root, "quarantine"), "again");
     expect(again).toBe(`${to}-2`);
+  });
+
+  test("quarantine reaches from memory-backed storage to a disk", ({ skip }) => {
+    if (!existsSync("/dev/shm") || statSync("/dev/shm").dev === statSync(root).dev) skip("no second file system here");
+    const memory = mkdtempSync("/dev/shm/dualgauge-test-");
+    try {
+      const { path } = publishExample(memory, 3);
+      const to = quarantine(path, join(root, "quarantine"), "why");
+      expect(readdirSync(to).sort()).toEqual([...names, "why.txt"].sort());
+      expect(readdirSync(memory)).toEqual([]);
+    } finally {
+      rmSync(memory, { recursive: true });
+    }
   });
 
   test("promotion carries it durably, twice is once, and a corrupt one is not carried", async () => {

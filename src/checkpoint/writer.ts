@@ -75,7 +75,8 @@ export function createCheckpointWriter(options: WriterOptions): CheckpointWriter
   /** Writes still to come for each slot; a slot with none is free. */
   const pending = slots.map(() => 0);
   let waiting: (() => void)[] = [];
-  const threads = new Map(options.tiers.map((tier) => [tier.tier, startThread(tier, options, layout, slots, release)]));
+  /** Started with a tier's first write: a restarted worker needs its processor time for something else than a disk that is not due. */
+  const threads = new Map<Tier, ReturnType<typeof startThread>>();
 
   function release(slot: number): void {
     pending[slot] = (pending[slot] ?? 0) - 1;
@@ -83,6 +84,15 @@ export function createCheckpointWriter(options: WriterOptions): CheckpointWriter
     waiting = [];
     for (const wake of woken) wake();
   }
+  const threadOf = (name: Tier): ReturnType<typeof startThread> => {
+    const tier = options.tiers.find((one) => one.tier === name);
+    if (!tier) throw new RangeError(`the writer has no ${name} tier`);
+    const thread = threads.get(name) ?? startThread(tier, options, layout, slots, release);
+    threads.set(name, thread);
+    return thread;
+  };
+  // The first tier is written with every step.
+  if (options.tiers[0] !== undefined) threadOf(options.tiers[0].tier);
   const changed = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
 
   return {
@@ -93,9 +103,7 @@ export function createCheckpointWriter(options: WriterOptions): CheckpointWriter
       copyState(state, layout, slots[slot]);
       pending[slot] = tiers.length;
       for (const tier of tiers) {
-        const thread = threads.get(tier);
-        if (!thread) throw new RangeError(`the writer has no ${tier} tier`);
-        thread.send({ slot, manifest, noSpace: noSpaceIn.includes(tier) });
+        threadOf(tier).send({ slot, manifest, noSpace: noSpaceIn.includes(tier) });
       }
       return (performance.now() - start) / 1000;
     },

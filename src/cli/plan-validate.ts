@@ -60,5 +60,6 @@ function qualityOf(row: unknown): unknown {
 
 async function predictions(rows: readonly unknown[]) {
   const { validateTrainingRow } = await import("../planner/validate-training.ts");
-  return rows.map((row) => validateTrainingRow(row));
+  const { isInferenceRow, validateInference } = await import("../planner/serve-validate.ts");
+  return rows.flatMap((row) => (isInferenceRow(row) ? validateInference([row]) : [validateTrainingRow(row)]));
 }

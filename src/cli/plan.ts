@@ -15,6 +15,14 @@ const subcommands: Record<string, Subcommand> = {
     summary: "will this training run finish on this hardware, by when, in which layout",
     load: () => import("./plan-train.ts"),
   },
+  serve: {
+    summary: "how many tokens a second within a latency objective, with layout and prompt:decode split",
+    load: () => import("./plan-serve.ts"),
+  },
+  fleet: {
+    summary: "which chips of a mixed fleet train and which serve, per period",
+    load: () => import("./plan-fleet.ts"),
+  },
   validate: { summary: "how far the model is off on published runs", load: () => import("./plan-validate.ts") },
   diff: { summary: "what changed between two plans", load: () => import("./plan-diff.ts") },
 };

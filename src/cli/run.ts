@@ -6,12 +6,13 @@ import type { Command } from "commander";
 import { trainDocument } from "../journal/select.ts";
 import type { RunState } from "../journal/state.ts";
 import { runFolders } from "../store/run-directory.ts";
+import { checkRunDirectory } from "../supervisor/run.ts";
 import { type Interrupt, onInterrupt } from "./interrupt.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
 import { printDocument, words } from "./output.ts";
 import { answerLines, chapter, learned, parityLines, places, portLines } from "./render/chapters.ts";
 import { fleet } from "./render/fleet.ts";
-import { hanging, line } from "./render/layout.ts";
+import { line } from "./render/layout.ts";
 import { faultTable } from "./render/outcome.ts";
 import { defaultDirectory } from "./run-place.ts";
 import { startAnew } from "./start-anew.ts";
@@ -44,6 +45,7 @@ async function run(given: string, options: Options): Promise<void> {
   const terminal = words(options);
   const interrupt = onInterrupt();
   try {
+    checkRunDirectory(dir, loaded);
     if (options.fresh) await startAnew(dir, loaded.file.name);
     const document = await tell(loaded, dir, terminal, interrupt);
     if (options.json) printDocument(document);
@@ -54,17 +56,13 @@ async function run(given: string, options: Options): Promise<void> {
 
 async function tell(run: LoadedRun, dir: string, terminal: Terminal, interrupt: Interrupt): Promise<object> {
   const { file } = run;
-  terminal.print([
+  const preface = [
     line(`dualgauge run ${file.name}: train on one vendor's chips, answer on the other's`, "heading"),
-    ...hanging(
-      "        ",
-      "No accelerator is used here: every pool is emulated by processes on this machine's CPU.",
-      "quiet",
-    ),
+    line("        No accelerator is used here: every pool is emulated by processes on this machine's CPU.", "quiet"),
     ...fleet(file, run),
     ...chapter("1. train"),
-  ]);
-  const state = await trainRun({ run, dir, terminal, signal: interrupt.signal });
+  ];
+  const state = await trainRun({ run, dir, preface, terminal, signal: interrupt.signal });
   const trained = trainDocument(state);
   process.exitCode = exitCode(state);
   if (state.phase !== "finished") {
@@ -75,19 +73,38 @@ async function tell(run: LoadedRun, dir: string, terminal: Terminal, interrupt: 
     return { state: state.phase, train: trained };
   }
   terminal.print([...learnedLines(run, state), line(""), ...faultTable(trained.faults)]);
+  const after = await carryOver(run, dir, state, terminal, interrupt.signal).catch((error: unknown) => {
+    if (!interrupt.signal.aborted) throw error;
+    process.exitCode = 130;
+    terminal.print([line(""), line("stopped; the run is trained, and the same command goes on after it")]);
+    return {};
+  });
+  return { state: state.phase, train: trained, ...after };
+}
+
+/** Chapters 2 to 4; throws the signal's reason between them when a person asks to stop. */
+async function carryOver(
+  run: LoadedRun,
+  dir: string,
+  state: RunState,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<object> {
   const pool = targetPool(run, state.pool);
   terminal.print(chapter(`2. port to the ${pool.name} gauge`));
-  const exported = await exportRun(run, dir, state, interrupt.signal);
-  terminal.print([...portLines(exported, pool, file.port.precision), ...chapter("3. compare")]);
+  const exported = await exportRun(run, dir, state, signal);
+  terminal.print([...portLines(exported, pool, run.file.port.precision), ...chapter("3. compare")]);
+  signal.throwIfAborted();
   const parity = await compareExport(run, dir, state);
   terminal.print([...parityLines(parity, pool), ...chapter("4. serve")]);
+  signal.throwIfAborted();
   if (parity.verdict === "different") process.exitCode = 1;
-  const answer = await answerOnce(run, exported.path);
+  const answer = await answerOnce(run, exported.path, signal);
   terminal.print(answerLines(answer));
   const files = placesOf(dir, state, exported.path);
   const next = [`dualgauge serve ${dir}`, `dualgauge events ${dir}`];
   terminal.print([...chapter("where everything lies"), ...places(Object.entries(files), next)]);
-  return { state: state.phase, train: trained, port: exported, compare: parity, answer, files };
+  return { port: exported, compare: parity, answer, files };
 }
 
 function learnedLines({ corpus }: LoadedRun, { validation }: RunState) {

@@ -2,7 +2,7 @@
  * Clears a run's directory for a new start: what still lives is stopped, then exactly what dualgauge made is removed.
  * Knows: the names of a run's files. Does not know: why somebody starts anew; a person's own files in the folder stay.
  */
-import { readdirSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../host/clock.ts";
 import { localLauncher } from "../launcher/local.ts";
@@ -34,10 +34,17 @@ export async function startAnew(dir: string, run: string): Promise<void> {
     } finally {
       launcher.close();
     }
-    removeMemoryTier(memoryTier(run, root).folder);
-    for (const name of ours) rmSync(join(root, name), { recursive: true, force: true });
+    removeRun(dir, run);
   } finally {
     lease.release();
   }
   if (readdirSync(root).length === 0) rmdirSync(root);
+}
+
+/** Removes what dualgauge made for a run of which nothing lives, and the folder when nothing else is in it. */
+export function removeRun(dir: string, run: string): void {
+  const { root } = runFolders(dir);
+  removeMemoryTier(memoryTier(run, root).folder);
+  for (const name of ours) rmSync(join(root, name), { recursive: true, force: true });
+  if (existsSync(root) && readdirSync(root).length === 0) rmdirSync(root);
 }

@@ -105,7 +105,7 @@ const Completion = z.object({
 });
 
 /** Serves the export on the run file's port and asks it one question, as any client would. */
-export async function answerOnce(run: LoadedRun, exported: string): Promise<Answer> {
+export async function answerOnce(run: LoadedRun, exported: string, signal: AbortSignal): Promise<Answer> {
   const { serve, train } = run.file;
   const backend = await openEmbedded(exported, { name: run.file.name });
   try {
@@ -124,6 +124,7 @@ export async function answerOnce(run: LoadedRun, exported: string): Promise<Answ
       };
       const response = await fetch(`${server.url}/v1/completions`, {
         method: "POST",
+        signal,
         headers: { "content-type": "application/json" },
         body: JSON.stringify(body),
       });

@@ -31,8 +31,8 @@ async function train(given: string, options: { dir?: string; json?: true }): Pro
   const terminal = words(options);
   const interrupt = onInterrupt();
   try {
-    terminal.print(fleet(run.file, run));
-    const state = await trainRun({ run, dir, terminal, signal: interrupt.signal });
+    const preface = fleet(run.file, run);
+    const state = await trainRun({ run, dir, preface, terminal, signal: interrupt.signal });
     const document = trainDocument(state);
     if (options.json) printDocument(document);
     else {
@@ -56,9 +56,9 @@ export function exitCode({ phase }: RunState): number {
 function next({ phase }: RunState, dir: string) {
   switch (phase) {
     case "finished":
-      return [line(`next: dualgauge port ${dir} ${dir}/export && dualgauge serve ${dir}`)];
+      return [line(`next: dualgauge port ${dir} ${dir}/export`), line(`      dualgauge serve ${dir}`)];
     case "failed":
-      return [line(`next: dualgauge status ${dir}, mend the cause, then dualgauge train ${dir}`)];
+      return [line(`next: mend the cause, then dualgauge train ${dir}`)];
     default:
       return [line(`next: dualgauge train ${dir}`)];
   }

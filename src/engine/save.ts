@@ -47,7 +47,9 @@ export function createSaver({ spec, arena, events, injector }: SaverOptions): Sa
   const state = stateOf(arena);
   const pending = new Map<number, (stallSeconds: number) => void>();
   const stalls = new Map<number, number>();
+  /** Tiers whose last write found no space, with its step. */
   const full = new Map<Tier, number>();
+  const struck = new Set<number>();
   let failure: Error | undefined;
   let disk: PublishedCheckpoint | undefined;
   let last: ManifestBody | undefined;
@@ -75,7 +77,8 @@ export function createSaver({ spec, arena, events, injector }: SaverOptions): Sa
       const other: Tier = tier === "disk" ? "memory" : "disk";
       const isEverywhere = full.get(other) === step;
       // The other tier holds the run; the write is tried again with the next step.
-      if (!full.has(tier) || isEverywhere) {
+      // A tier that stays full is reported once, and again for every emulated fault, which must be seen to have struck.
+      if (!full.has(tier) || isEverywhere || struck.has(step)) {
         const detail = `${tier} tier (${folders[tier]}): ${message}`;
         events.say({ ev: "fault", kind: "no-space", step, detail, retried: !isEverywhere });
       }
@@ -97,7 +100,10 @@ export function createSaver({ spec, arena, events, injector }: SaverOptions): Sa
   };
   const stage = (manifest: ManifestBody, tiers: readonly Tier[]): Promise<number> => {
     const strikes = tiers.includes("disk") ? injector.due(manifest.step, ["nospace"]) : [];
-    for (const due of strikes) injector.announce(due, manifest.step);
+    for (const due of strikes) {
+      injector.announce(due, manifest.step);
+      struck.add(manifest.step);
+    }
     return writer.stage({ manifest, state, tiers, noSpaceIn: strikes.length > 0 ? ["disk"] : [] });
   };
 

@@ -108,6 +108,9 @@ async function createSession(runtime: Runtime, onnx: Uint8Array, options: Sessio
     intraOpNumThreads: options.threads ?? 1,
     interOpNumThreads: 1,
     executionMode: "sequential",
+    // Routing makes the shapes of every run different, so a plan of one run's memory fits no other; without it the second
+    // run of a restarted worker does not fault all its memory in anew (measured: 0.12 s of processor time less).
+    enableMemPattern: false,
     // The runtime warns about each initializer that its own optimisation made superfluous.
     logSeverityLevel: 3,
   };

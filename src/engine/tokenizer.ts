@@ -3,7 +3,8 @@
  * Knows: both kinds and their special tokens. Does not know: corpora, models beyond the size of their vocabulary.
  */
 import { readFileSync, statSync } from "node:fs";
-import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import { createRequire } from "node:module";
+import type { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { BadInput } from "../spec/bad-input.ts";
 
 /** Ids 0–255 are the bytes of UTF-8 text; the special tokens follow. */
@@ -74,7 +75,9 @@ function readHubTokenizer(path: string): HubTokenizer {
   try {
     const json: unknown = JSON.parse(text);
     if (typeof json !== "object" || json === null || !("model" in json)) throw new Error("it has no model");
-    return new HubTokenizer(json, {});
+    // Loaded where it is needed: most workers tokenise by byte, and a restarted one has no time for it.
+    const hub: typeof import("@huggingface/tokenizers") = createRequire(import.meta.url)("@huggingface/tokenizers");
+    return new hub.Tokenizer(json, {});
   } catch (error) {
     throw refuse(`is no tokenizer (${messageOf(error)})`);
   }

@@ -40,44 +40,56 @@ export interface StepResult {
 }
 
 export interface Trainer {
-  readonly arena: Arena;
   /** Steps from 1; the state is that after step - 1. */
   step(step: number, hooks: StepHooks): Promise<StepResult>;
   /** Mean next-token loss over at most `sequences` of the validation part, nothing learnt from it. */
   validate(sequences: number, betweenMicroBatches: () => void): Promise<number>;
 }
 
-export interface TrainerOptions {
+export interface TrainerShape {
   readonly train: Train;
   readonly programs: Pick<ModelPrograms, "parameters">;
   readonly grad: Program;
-  readonly session: Session;
-  readonly corpus: Corpus;
   readonly rank: number;
   readonly worldSize: number;
+}
+
+export interface TrainerOptions extends TrainerShape {
+  /** `createTrainerArena` of the same shape. */
+  readonly arena: Arena;
+  readonly session: Session;
+  readonly corpus: Corpus;
   readonly links: readonly Link[];
   /** Told around each wait for another rank. */
   readonly waiting: (link: Link | undefined) => void;
 }
 
-/** Zeroed state; the caller fills `arena` from the seed or a checkpoint. RangeError where the state does not fit. */
-export function createTrainer(options: TrainerOptions): Trainer {
-  const { train, programs, grad, rank, worldSize, links } = options;
+/** Micro-batches of a step and the part of the tree that a rank sums. */
+function partOf({ train, rank, worldSize }: TrainerShape) {
   const microBatches = train.globalBatch / train.microBatch;
   const nodes = workerNodes({ leaves: microBatches, workers: worldSize });
   const node = nodes[rank]!;
-  const levels = sumLevels(node.end - node.begin);
-  const arena = createArena(layOut(programs.parameters, grad), levels + links.length * (rank === 0 ? 1 : 0));
+  return { microBatches, nodes, node, levels: sumLevels(node.end - node.begin) };
+}
+
+/** Zeroed state, to be filled from the seed or a checkpoint. RangeError where it does not fit. */
+export function createTrainerArena(shape: TrainerShape): Arena {
+  const received = shape.rank === 0 ? shape.worldSize - 1 : 0;
+  return createArena(layOut(shape.programs.parameters, shape.grad), partOf(shape).levels + received);
+}
+
+export function createTrainer(options: TrainerOptions): Trainer {
+  const { train, rank, links, arena } = options;
+  const { microBatches, nodes, node, levels } = partOf(options);
   const kernels = loadKernels(arena.memory);
   const own = arena.accumulators[0]!;
   const others = arena.accumulators.slice(levels);
   const reducer = createReducer({ rank, nodes, links, kernels, own, others, waiting: options.waiting });
-  const batch = createBatch(options, arena, levels);
+  const batch = createBatch(options, levels);
   const parts: StepParts = { train, microBatches, arena, kernels, own, reducer, batch, actions: sumActions(node) };
   return {
-    arena,
     step: (step, hooks) => runStep(parts, step, hooks),
-    validate: (sequences, between) => validate(options, arena, batch, sequences, between),
+    validate: (sequences, between) => validate(options, batch, sequences, between),
   };
 }
 
@@ -157,7 +169,7 @@ interface Batch {
   readonly inputs: Readonly<Record<string, HostTensor>>;
 }
 
-function createBatch({ train, grad, session, corpus }: TrainerOptions, arena: Arena, levels: number): Batch {
+function createBatch({ train, grad, session, corpus, arena }: TrainerOptions, levels: number): Batch {
   const { microBatch, seqLength, globalBatch, seed } = train;
   const order: BatchOrder = batchOrder({ tokens: corpus.trainTokens, seqLength, seed });
   const width = seqLength + 1;
@@ -189,8 +201,7 @@ function createBatch({ train, grad, session, corpus }: TrainerOptions, arena: Ar
 }
 
 async function validate(
-  { train, session, corpus }: TrainerOptions,
-  arena: Arena,
+  { train, session, corpus, arena }: TrainerOptions,
   { tokens, inputs }: Batch,
   sequences: number,
   between: () => void,

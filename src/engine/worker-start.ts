@@ -7,25 +7,30 @@ import { readFileSync } from "node:fs";
 import { refusals } from "../catalog/platform-support.ts";
 import { CorruptCheckpoint } from "../checkpoint/corrupt-checkpoint.ts";
 import { deviceTraits } from "../checkpoint/device-traits.ts";
-import { loadCheckpoint } from "../checkpoint/load-checkpoint.ts";
+import { type LoadedCheckpoint, loadCheckpoint } from "../checkpoint/load-checkpoint.ts";
 import type { DeviceTraits, Manifest, TokenizerReference } from "../checkpoint/manifest.ts";
-import type { TrainingState } from "../checkpoint/training-state.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import type { WorkerSpec } from "../spec/worker-spec.ts";
 import { type Arena, initialise } from "./arena.ts";
 import { type Corpus, openCorpus } from "./corpus.ts";
 import type { EventLog } from "./events.ts";
+import { createInjector, type Injector } from "./injector.ts";
 import type { Link } from "./link.ts";
 import { deepseekV3 } from "./model/deepseek.ts";
-import type { Program } from "./program.ts";
-import { stateOf } from "./save.ts";
+import type { ModelPrograms, Program } from "./program.ts";
+import { cachedProgram } from "./program-cache.ts";
+import { createSaver, type Saver, stateOf } from "./save.ts";
 import { openSession, runtimeVersion } from "./session.ts";
-import { createTrainer, type Trainer } from "./trainer.ts";
+import { createTrainer, createTrainerArena, type Trainer } from "./trainer.ts";
 import { WorkerExit } from "./worker-exit.ts";
 import type { WorkerStatus } from "./worker-status.ts";
 
 export interface Ready {
   readonly trainer: Trainer;
+  readonly arena: Arena;
+  readonly injector: Injector;
+  /** Rank 0 alone keeps what is trained. */
+  readonly saver: Saver | undefined;
   readonly corpus: Corpus;
   readonly links: readonly Link[];
   /** The checkpoint that training goes on from. */
@@ -42,33 +47,47 @@ export interface StartOptions {
   readonly events: EventLog;
   /** Under way since the worker began; awaited last. */
   readonly meeting: Promise<readonly Link[]>;
+  /** What must come to its end before the process ends. */
+  readonly onOpen: (closing: () => Promise<void>) => void;
 }
 
 /** BadInput, WorkerExit (unsupported, corruptCheckpoint) or what the meeting rejects with. */
 export async function startWorker(options: StartOptions): Promise<Ready> {
-  const { spec, rank, worldSize, status, events, meeting } = options;
+  const { spec, rank, worldSize, status, events, meeting, onOpen } = options;
   const { train, model, folders, emulate } = spec;
-  status.phase("load", spec.resume?.step ?? 0);
+  const step = spec.resume?.step ?? 0;
+  status.phase("load", step);
   const programs = deepseekV3(model);
-  const { microBatch, seqLength, mtpLossWeight } = train;
-  const grad = programs.grad({ microBatch, seqLength, mtpLossWeight });
+  const grad = gradProgram(programs, spec);
   refuseUnsupported(spec, grad, events);
-  const corpus = openCorpus({ data: spec.data, seqLength, model }, folders.cache);
-  const loaded = spec.resume === null ? undefined : await load(spec.resume.path, events);
-  status.phase("compile", spec.resume?.step ?? 0);
-  const session = await openSession(grad, { threads: 1, cacheDirectory: folders.cache });
-  status.phase("idle", spec.resume?.step ?? 0);
-  const links = await meeting;
-  status.links(links);
-  const trainer = createTrainer({
-    ...{ train, programs, grad, session, corpus, rank, worldSize, links },
-    waiting: status.waiting,
+  const shape = { train, programs, grad, rank, worldSize };
+  const arena = createTrainerArena(shape);
+  const injector = createInjector({
+    ...{ pool: spec.pool, faults: emulate.faults, rank, seed: train.seed, struck: spec.struck, events },
   });
-  if (loaded === undefined) initialise(trainer.arena, train.seed);
-  else restore(trainer.arena, loaded.state, spec.resume!.path);
+  // Its threads start while this one compiles.
+  const saver = rank === 0 ? createSaver({ spec, arena, events, injector }) : undefined;
+  if (saver !== undefined) onOpen(() => saver.close());
+  const corpus = openCorpus({ data: spec.data, seqLength: train.seqLength, model }, folders.cache);
+  const resumed = spec.resume === null ? undefined : await restore(arena, spec.resume.path, events);
+  if (resumed === undefined) initialise(arena, train.seed);
+  status.phase("compile", step);
+  const session = await openSession(grad, { threads: 1, cacheDirectory: folders.cache });
+  status.phase("idle", step);
+  const links = await meeting;
+  onOpen(async () => void (await Promise.all(links.map((link) => link.close()))));
+  status.links(links);
+  const trainer = createTrainer({ ...shape, arena, session, corpus, links, waiting: status.waiting });
   const platform = emulate.platform === "cpu" ? "cpu" : `cpu (emulating ${emulate.platform})`;
   const device = deviceTraits({ platform, threads: 1, onnxRuntime: await runtimeVersion() });
-  return { trainer, corpus, links, resumed: loaded?.manifest, device, tokenizer: tokenizerOf(spec) };
+  return { trainer, arena, injector, saver, corpus, links, resumed, device, tokenizer: tokenizerOf(spec) };
+}
+
+/** Built once per run and kept: a restarted worker has no time to build it again. */
+function gradProgram(programs: ModelPrograms, { train, model, folders }: WorkerSpec): Program {
+  const { microBatch, seqLength, mtpLossWeight } = train;
+  const shape = { microBatch, seqLength, mtpLossWeight };
+  return cachedProgram(folders.cache, { graph: "grad", model, shape }, () => programs.grad(shape));
 }
 
 function refuseUnsupported(spec: WorkerSpec, grad: Program, events: EventLog): void {
@@ -82,18 +101,9 @@ function refuseUnsupported(spec: WorkerSpec, grad: Program, events: EventLog): v
   throw new WorkerExit("unsupported", found.map(({ message }) => message).join("\n"));
 }
 
-async function load(path: string, events: EventLog): Promise<{ manifest: Manifest; state: TrainingState }> {
-  try {
-    return await loadCheckpoint(path);
-  } catch (error) {
-    if (!(error instanceof CorruptCheckpoint)) throw error;
-    const detail = error.message.slice(0, 2000);
-    events.say({ ev: "fault", kind: "corrupt-checkpoint", step: 0, detail, retried: false });
-    throw new WorkerExit("corruptCheckpoint", detail);
-  }
-}
-
-function restore(arena: Arena, saved: TrainingState, path: string): void {
+/** Fills the arena from a checkpoint and gives its manifest. */
+async function restore(arena: Arena, path: string, events: EventLog): Promise<Manifest> {
+  const { manifest, state: saved } = await load(path, events);
   const state = stateOf(arena);
   for (const part of ["weights", "firstMoments", "secondMoments"] as const) {
     for (const [name, values] of state[part]) {
@@ -105,6 +115,18 @@ function restore(arena: Arena, saved: TrainingState, path: string): void {
       }
       values.set(from);
     }
+  }
+  return manifest;
+}
+
+async function load(path: string, events: EventLog): Promise<LoadedCheckpoint> {
+  try {
+    return await loadCheckpoint(path);
+  } catch (error) {
+    if (!(error instanceof CorruptCheckpoint)) throw error;
+    const detail = error.message.slice(0, 2000);
+    events.say({ ev: "fault", kind: "corrupt-checkpoint", step: 0, detail, retried: false });
+    throw new WorkerExit("corruptCheckpoint", detail);
   }
 }
 

@@ -7,26 +7,14 @@ import type { ManifestBody } from "../checkpoint/manifest.ts";
 import { weightsSha256 } from "../checkpoint/weights-digest.ts";
 import type { WorkerSpec } from "../spec/worker-spec.ts";
 import { type Arena, tensorOf } from "./arena.ts";
-import type { EventLog } from "./events.ts";
 import { createFaults } from "./faults.ts";
-import { createInjector } from "./injector.ts";
-import type { Link } from "./link.ts";
-import { createSaver, type Saver } from "./save.ts";
+import type { Saver } from "./save.ts";
 import { learningRate } from "./schedule.ts";
 import type { StepHooks, StepResult } from "./trainer.ts";
 import { WorkerExit } from "./worker-exit.ts";
-import { type Ready, startWorker } from "./worker-start.ts";
-import type { WorkerStatus } from "./worker-status.ts";
+import { type Ready, type StartOptions, startWorker } from "./worker-start.ts";
 
-export interface WorkerOptions {
-  readonly spec: WorkerSpec;
-  readonly rank: number;
-  readonly worldSize: number;
-  readonly events: EventLog;
-  readonly status: WorkerStatus;
-  readonly meeting: Promise<readonly Link[]>;
-  /** What must come to its end before the process ends. */
-  readonly onOpen: (closing: () => Promise<void>) => void;
+export interface WorkerOptions extends StartOptions {
   /** Throws where the worker is to end. */
   readonly goOn: () => void;
 }
@@ -36,16 +24,10 @@ const validationSequences = 32;
 
 /** Resolves when all is trained and kept, and said. */
 export async function runWorker(options: WorkerOptions): Promise<void> {
-  const { spec, rank, worldSize, events, onOpen } = options;
+  const { spec } = options;
   const ready = await startWorker(options);
-  onOpen(async () => void (await Promise.all(ready.links.map((link) => link.close()))));
-  const injector = createInjector({
-    ...{ pool: spec.pool, faults: spec.emulate.faults, rank, worldSize, seed: spec.train.seed },
-    ...{ struck: spec.struck, events },
-  });
-  const saver = rank === 0 ? createSaver({ spec, arena: ready.trainer.arena, events, injector }) : undefined;
-  if (saver !== undefined) onOpen(() => saver.close());
-  const faults = createFaults(spec, injector, ready.links);
+  const { injector, saver, links } = ready;
+  const faults = createFaults(spec, injector, links);
   const hooks = hooksOf(options, faults, saver);
   let loss = ready.resumed?.loss;
   const first = (ready.resumed?.step ?? 0) + 1;
@@ -55,12 +37,12 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     const from = performance.now();
     const result = await ready.trainer.step(step, hooks);
     loss = result.loss;
-    await keep(options, ready, saver, { step, result, from });
+    await keep(options, ready, { step, result, from });
     await validateAt(options, ready, step, hooks);
   }
   // A run whose last step was kept in memory alone is only to be written out.
   if (first > spec.train.steps) await saver?.save(manifestOf(spec, ready, first - 1, loss), () => undefined);
-  await finish(options, ready, saver, loss);
+  await finish(options, ready, loss);
 }
 
 /** A newer attempt makes this one a left-over, whether it writes or not. */
@@ -101,7 +83,6 @@ function hooksOf(options: WorkerOptions, faults: ReturnType<typeof createFaults>
 async function keep(
   { spec, events, status }: WorkerOptions,
   ready: Ready,
-  saver: Saver | undefined,
   { step, result, from }: { step: number; result: StepResult; from: number },
 ): Promise<void> {
   const { loss, gradNorm, computeSeconds, reduceSeconds, links } = result;
@@ -109,6 +90,7 @@ async function keep(
   const tokens = globalBatch * seqLength;
   const seconds = (performance.now() - from) / 1000;
   const said = { ev: "step", step, loss, gradNorm, tokens, computeSeconds, reduceSeconds, links } as const;
+  const { saver } = ready;
   if (saver === undefined) return events.say({ ...said, seconds });
   status.phase("save", step);
   await saver.save(manifestOf(spec, ready, step, loss), (stallSeconds) =>
@@ -140,18 +122,14 @@ async function validateAt(
   events.say({ ev: "validation", step, loss: await trainer.validate(validationSequences, hooks.betweenMicroBatches) });
 }
 
-async function finish(
-  options: WorkerOptions,
-  ready: Ready,
-  saver: Saver | undefined,
-  loss: number | undefined,
-): Promise<void> {
+async function finish(options: WorkerOptions, ready: Ready, loss: number | undefined): Promise<void> {
   const { spec, events, status } = options;
+  const { saver, arena } = ready;
   const step = spec.train.steps;
   if (saver === undefined) return events.say({ ev: "bye", reason: "finished", step });
   status.phase("save", step);
   const checkpoint = await saver.finish();
-  const sha = weightsSha256(weightsOf(ready.trainer.arena));
+  const sha = weightsSha256(weightsOf(arena));
   events.sayDurably({
     ...{ ev: "bye", reason: "finished", step, weightsSha256: sha, checkpoint },
     ...(loss === undefined ? {} : { loss }),

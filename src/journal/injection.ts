@@ -12,7 +12,8 @@ const showsAs: Record<InjectedFaultKind, readonly FaultKind[]> = {
   crash: ["process-signal"],
   hang: ["hang", "link-silent"],
   exit: ["process-exit", "program-error", "bad-input"],
-  oom: ["out-of-memory", "process-signal", "process-exit"],
+  // A heap that is nearly full collects garbage for seconds before it gives up, and says nothing meanwhile.
+  oom: ["out-of-memory", "process-signal", "process-exit", "hang", "link-silent"],
   nan: ["nan"],
   bitflip: ["corrupt-gradient", "corrupt-checkpoint", "loss-spike"],
   slow: ["straggler", "hang"],

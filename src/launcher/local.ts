@@ -10,7 +10,7 @@ import { entryPoint } from "../host/entry-point.ts";
 import { systemErrorCode, writeDurably } from "../host/files.ts";
 import { identify, type ProcessIdentity } from "../host/processes.ts";
 import { lastLines } from "../host/tail.ts";
-import type { AgentOrder } from "./agent-record.ts";
+import { AgentOrder } from "./agent-record.ts";
 import { type AttemptOrder, type Launcher, LaunchFailed } from "./launcher.ts";
 import { type AttemptFiles, attemptFiles, type OpenAttempt, openAttempt } from "./local-observe.ts";
 import { livingAttempts, stopAttempt } from "./local-stop.ts";
@@ -37,8 +37,11 @@ export function localLauncher(options: LocalOptions): Launcher {
     const attempt = openAttempt(filesOf(epoch), epoch, clock);
     opened.set(epoch, attempt);
     watcher?.close();
-    watcher = existsSync(filesOf(epoch).folder) ? watch(filesOf(epoch).folder, change.raise) : undefined;
-    // A folder that vanishes under the watcher is no reason to die: ticks go on without it.
+    // Only the agent's records wake the supervisor at once (a worker ended); what workers say can wait for the next tick, and
+    // waking up for each of their lines would cost more than all the rest of supervision.
+    const { records } = filesOf(epoch);
+    watcher = existsSync(records) ? watch(records, change.raise) : undefined;
+    // A file that vanishes under the watcher is no reason to die: ticks go on without it.
     watcher?.on("error", change.raise);
     return attempt;
   };
@@ -50,6 +53,8 @@ export function localLauncher(options: LocalOptions): Launcher {
       const port = await freePort();
       try {
         mkdirSync(files.folder, { recursive: true });
+        // Made here, so that it can be watched before the agent writes its first record.
+        closeSync(openSync(files.records, "a"));
         writeDurably(files.workerSpec, `${JSON.stringify(order.spec)}\n`);
         writeDurably(files.order, `${JSON.stringify(agentOrder(order, files, { epochFile, port, workerCommand }))}\n`);
       } catch (error) {
@@ -113,7 +118,7 @@ function changeSignal(): ChangeSignal {
 }
 
 /** A heap that an injected out-of-memory can fill in a moment; tensors lie outside of it. */
-const smallHeapMebibytes = 192;
+const smallHeapMebibytes = 128;
 
 function embeddedWorker(order: AttemptOrder, rank: number): readonly string[] {
   const runsFull = order.spec.emulate.faults.some((fault) => fault.kind === "oom" && fault.rank === rank);
@@ -127,7 +132,7 @@ function agentOrder(
   how: { epochFile: string; port: number; workerCommand: (order: AttemptOrder, rank: number) => readonly string[] },
 ): AgentOrder {
   const { epoch, nodes, graceSeconds, spec } = order;
-  return {
+  return AgentOrder.parse({
     v: 1,
     run: spec.run,
     epoch,
@@ -154,7 +159,7 @@ function agentOrder(
       },
       log: files.log(rank),
     })),
-  };
+  });
 }
 
 /** A port that was free a moment ago; when another process takes it in between, rank 0 exits and the attempt is launched again. */

@@ -140,6 +140,13 @@ describe("an export", () => {
     },
   );
 
+  test("takes away what a killed port to the same place left, and leaves alone what a living one writes", async () => {
+    const [dead, living] = [join(root, ".export.dualgauge-999999999"), join(root, `.export.dualgauge-${process.ppid}`)];
+    for (const left of [dead, living]) mkdirSync(left);
+    await port(request());
+    expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
+  });
+
   test("from a run takes the newest checkpoint that verifies; from an export it is the same again", async () => {
     const newer = publishExampleModel(join(root, "run", "checkpoints"), { step: 9, seed: 2 });
     const file = join(newer, "weights.safetensors");
@@ -148,6 +155,7 @@ describe("an export", () => {
     writeFileSync(file, bytes);
     const first = await port(request({ source: join(root, "run") }));
     expect(first.source.step).toBe(7);
+    await port(request({ source: join(root, "run"), destination: join(root, "run", "export") }));
     const again = await port(request({ source: destination, destination: join(root, "again") }));
     const sums = (files: typeof first.files) =>
       Object.fromEntries(
@@ -220,6 +228,8 @@ describe("refused in one line, with nothing left behind", () => {
     symlinkSync(source, join(root, "link"));
     await refused({ destination: join(root, "link", "export") }, /lies inside the source/);
     await refused({ destination: join(root, "absent", "export") }, /is no directory/);
+    const run = { source: join(root, "run") };
+    await refused({ ...run, destination: join(root, "run", "checkpoints", "export") }, /lies inside the source/);
   });
 
   test.skipIf(process.getuid?.() === 0)(

@@ -77,7 +77,7 @@ export async function port(request: PortRequest): Promise<PortReport> {
       precisions: request.precisions,
     });
     const tokenizer = openTokenizer(model.tokenizer, model.config);
-    const destination = openDestination(request.destination, [request.source, model.path], request.signal);
+    const destination = openDestination(request.destination, [sourceFolder(model, request.source)], request.signal);
     try {
       const files = await writeAll(model, tokenizer, graphs, destination, request);
       const report = reportOf(model, request, operators, files);
@@ -90,6 +90,11 @@ export async function port(request: PortRequest): Promise<PortReport> {
   } finally {
     model.close();
   }
+}
+
+/** What an export must stay out of: the model's folder, or all checkpoints of a run, but not its `export/` beside them. */
+function sourceFolder({ path }: OpenedModel, given: string): string {
+  return resolve(given) === path ? path : dirname(path);
 }
 
 async function writeAll(

@@ -64,7 +64,7 @@ export function judge(measured: Measured): { verdict: Verdict; checks: readonly 
     none("sides that do not repeat themselves", measured.unrepeatable, "each side asked twice"),
     none("weights beyond rounding", measured.tensorsBeyondRounding, "equal bits, or rounded to nearest even"),
     atMost("median relative error of the logits", median(positions.map((one) => one.relativeError)), accumulated),
-    atMost("share of tokens beyond rounding", 1 - rounding.length / positions.length, share),
+    atMost("share of tokens beyond rounding", (positions.length - rounding.length) / positions.length, share),
     ...tensorChecks(rounding),
     atMost("mean KL divergence, nats per token", measured.meanKl, meanKl),
     none(
@@ -89,13 +89,13 @@ function tensorChecks(positions: readonly PositionMeasure[]): readonly Check[] {
   const limit = unfair.length > 0 ? fairCosine.limit : poorCosine.limit;
   return [
     {
-      name: "smallest cosine of a token's logits",
+      name: "smallest cosine of logits within rounding",
       value: cosine,
       limit,
       passed: unfair.length === 0 && cosine >= poorCosine.limit,
       source: fairCosine.source,
     },
-    atMost("largest difference of a logit", error, largeError),
+    atMost("largest logit difference within rounding", error, largeError),
   ];
 }
 

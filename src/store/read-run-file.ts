@@ -60,12 +60,11 @@ function readText(path: string, shown: string): string {
 export function parseRunFile(text: string, shown: string): RunFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
-  if (document.errors.length > 0) {
-    const problems = document.errors.map((error) => {
-      const { line, col } = lines.linePos(error.pos[0]);
-      return `${shown}:${line}:${col}: ${firstLine(error.message)}; mend the YAML there`;
-    });
-    throw new BadInput(...problems);
+  // What follows the first syntax error mostly is its echo.
+  const [error] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
+  if (error !== undefined) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    throw new BadInput(`${shown}:${line}:${col}: ${firstLine(error.message)}; mend the YAML there`);
   }
   let value: unknown;
   try {

@@ -41,10 +41,22 @@ export async function act(world: World, intent: Intent): Promise<void> {
 export async function endAttempt(world: World, { outcome, why }: Of<"end-attempt">): Promise<void> {
   const { log, launcher, policy } = world;
   const { epoch, attempt } = log.state();
+  if (outcome === "completed") await leaveByThemselves(world, epoch);
   if (attempt?.status !== "stopping") log.append([{ type: "stop-intended", data: { why } }]);
   await launcher.stop(epoch, policy.failover.stopGraceSeconds);
   log.append(facts(launcher.observe(epoch), log.state()));
   log.append([{ type: "attempt-ended", data: { outcome, why } }]);
+}
+
+/** After the last step workers end by themselves; only what does not is stopped. */
+async function leaveByThemselves({ log, launcher, clock, policy }: World, epoch: number): Promise<void> {
+  const until = clock.monotonicSeconds() + policy.failover.stopGraceSeconds;
+  while (clock.monotonicSeconds() < until) {
+    const seen = launcher.observe(epoch);
+    log.append(facts(seen, log.state()));
+    if (seen.agent === "gone") return;
+    await clock.wait(0.02);
+  }
 }
 
 async function chooseCheckpoint(world: World, intent: Of<"choose-checkpoint">): Promise<void> {
@@ -111,6 +123,7 @@ async function carry({ log, tiers }: World, checkpoint: CheckpointRef): Promise<
 
 async function launch(world: World, { pool, nodes, resume, why }: Of<"launch">): Promise<void> {
   const { log, launcher, policy } = world;
+  world.checkLease();
   log.append([{ type: "launch-intended", data: { pool, nodes: [...nodes], resume, why } }]);
   const { epoch } = log.state();
   world.raiseEpoch(epoch);

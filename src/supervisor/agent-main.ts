@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, openSync, readFileSync } from "node:fs";
 import { systemClock } from "../host/clock.ts";
 import { writeFully } from "../host/files.ts";
 import { identify, self } from "../host/processes.ts";
-import { AgentOrder, type AgentRecord } from "../launcher/agent-record.ts";
+import type { AgentOrder, AgentRecord } from "../launcher/agent-record.ts";
 
 type Saying = AgentRecord extends infer R
   ? R extends AgentRecord
@@ -17,7 +17,11 @@ type Saying = AgentRecord extends infer R
 
 const path = process.argv[2];
 if (path === undefined) throw new Error("usage: agent-main.js launch.json");
-runAgent(AgentOrder.parse(JSON.parse(readFileSync(path, "utf8"))));
+// Written whole by the launcher a moment ago and checked there; loading a schema library costs half of an agent's start, and a
+// restart waits for it.
+const order: AgentOrder = JSON.parse(readFileSync(path, "utf8"));
+if (order.v !== 1) throw new Error(`${path}: version ${String(order.v)} is unknown`);
+runAgent(order);
 
 function runAgent(order: AgentOrder): void {
   const file = openSync(order.records, "a");

@@ -52,8 +52,7 @@ export interface RunOptions {
  */
 export async function superviseRun(options: RunOptions): Promise<RunState> {
   const { run, dir, signal, clock = systemClock } = options;
-  const found = inspectRunDirectory(dir);
-  if (found === "run") checkIdentity(dir, run);
+  checkRunDirectory(dir, run);
   const folders = makeRunDirectory(dir);
   const lease = takeLease(folders.root);
   const { state, wholeBytes } = readJournal(folders.journal);
@@ -97,7 +96,9 @@ export async function superviseRun(options: RunOptions): Promise<RunState> {
   }
 }
 
-function checkIdentity(dir: string, run: ReadRunFile): void {
+/** BadInput when `dir` cannot be written, or holds something else or another run. Changes nothing. */
+export function checkRunDirectory(dir: string, run: ReadRunFile): void {
+  if (inspectRunDirectory(dir) !== "run") return;
   const { state } = readJournal(join(resolve(dir), "journal.jsonl"));
   const { created } = state;
   if (created === undefined || created.identity === run.identity) return;

@@ -15,10 +15,12 @@ import { facts } from "./facts.ts";
 import { createView, look, type View } from "./view.ts";
 import type { World } from "./world.ts";
 
-/** Between two looks when nothing wakes the supervisor earlier. */
-export const tickSeconds = 0.1;
+/** Between two looks when nothing wakes the supervisor earlier; the end of a process always does. */
+export const tickSeconds = 0.2;
 /** The least time between two looks, so that chatty workers do not make it spin. */
 const shortestTickSeconds = 0.01;
+/** Between two looks at who holds the lease; it is also looked at before every launch. */
+const leaseCheckSeconds = 1;
 /** How long a journal that cannot be written is waited for; nothing is done to the workers meanwhile. */
 const storagePatienceSeconds = 60;
 
@@ -27,8 +29,12 @@ export async function supervise(world: World, signal: AbortSignal): Promise<RunS
   const { log, clock, launcher } = world;
   const memory: Memory = { view: undefined, seen: undefined, unwritten: [], unwritableSince: undefined };
   if (!(await takeOver(world, memory))) return log.state();
+  let nextLeaseCheck = 0;
   for (;;) {
-    world.checkLease();
+    if (clock.monotonicSeconds() >= nextLeaseCheck) {
+      world.checkLease();
+      nextLeaseCheck = clock.monotonicSeconds() + leaseCheckSeconds;
+    }
     if (signal.aborted) return interrupt(world, String(signal.reason ?? "SIGINT"));
     watch(world, memory);
     await carryOut(world, memory, signal);

@@ -169,6 +169,8 @@ function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
 function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev: "step" }>, now: number): void {
   if (event.step <= rank.step) return;
   rank.step = event.step;
+  // A program that says its steps and no phases has left the start behind all the same.
+  if (rank.phase === "start" || rank.phase === "load" || rank.phase === "compile") rank.phase = "idle";
   if (event.computeSeconds !== undefined) rank.computeSeconds.add({ step: event.step, seconds: event.computeSeconds });
   for (const { peer, bytes, seconds } of event.links ?? []) {
     const [low, high] = [Math.min(rank.rank, peer), Math.max(rank.rank, peer)];

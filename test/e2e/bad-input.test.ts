@@ -1,6 +1,6 @@
 /** Bad input gets one line that says what, where and how to mend it, exit 2, and nothing is changed: through the real command. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -136,6 +136,8 @@ describe("train refuses a directory", () => {
     return refuse(
       (folder) => {
         write(folder);
+        chmodSync(folder, 0o755);
+        mkdirSync(join(folder, "here"), { mode: 0o555 });
         return ["train", "run.yaml", "--dir", "here/run"];
       },
       /here\/run: cannot be (written|made) \(E[A-Z]+\); choose another --dir/,
@@ -161,7 +163,7 @@ describe("train refuses a directory", () => {
       write(folder.path);
       const before = readdirSync(disk);
       const { finished } = start(["train", "run.yaml", "--dir", "disk/run"], { cwd: folder.path });
-      expectRefusal(await finished, /disk\/run.*(ENOSPC|disk is full)/);
+      expectRefusal(await finished, /disk\/run: .*\(ENOSPC\); (free some space|choose another)/);
       expect(readdirSync(disk)).toEqual(before);
     } finally {
       execFileSync("umount", [disk]);

@@ -57,7 +57,7 @@ export function parityLines(report: Parity, pool: PoolSpec): Line[] {
       `${(report.topOneAgreement * 100).toFixed(2)} % of ${count(report.positions, "position")} agree on the likeliest token`,
     ),
     ...hanging("  mean KL    ", `${report.meanKl.toExponential(2)} nats/token`),
-    ...hanging("  logits     ", `largest difference ${report.largestLogitDifference.value.toExponential(2)}`),
+    ...hanging("  logits     ", `largest difference ${report.largestLogitDifference.value.toPrecision(3)}`),
     ...hanging("  divergence ", parted.length === 0 ? same : `greedy answers part: ${parted.join(", ")}`),
     ...report.reasons.flatMap((reason) => hanging("  because    ", reason, "bad")),
   ];

@@ -3,8 +3,9 @@
  * Knows: units and their steps. Does not know: what a quantity is of.
  */
 
-/** `0.043 s`, `1.2 s`, `48 s`, `2 min 05 s`, `3 h 20 min`. */
+/** `0 s`, `0.043 s`, `1.2 s`, `48 s`, `2 min 05 s`, `3 h 20 min`. */
 export function seconds(value: number): string {
+  if (value < 0.0005) return "0 s";
   if (value < 0.0995) return `${value.toFixed(3)} s`;
   if (value < 9.95) return `${value.toFixed(1)} s`;
   const whole = Math.round(value);

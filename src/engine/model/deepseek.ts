@@ -3,9 +3,10 @@
  * Knows: how blocks make a model, the contract of program.ts. Does not know: sessions, optimizers, how parameters are stored.
  * Follows DeepSeek's own inference/model.py where it and other implementations differ (deepseek-ai/DeepSeek-V3 @9b4e9788).
  */
+import { uncoveredOperators } from "../../catalog/onnx-operators.ts";
 import type { DeepseekConfig } from "../../spec/deepseek-config.ts";
 import type { Dimension, Graph, Tensor } from "../graph.ts";
-import { encode } from "../onnx.ts";
+import { encode, operatorSet } from "../onnx.ts";
 import * as f from "../operators/functions.ts";
 import type { ModelPrograms, ParameterSpec, Program, TensorSpec } from "../program.ts";
 import { rotaryTables, type SequenceContext } from "./attention.ts";
@@ -110,6 +111,8 @@ function decodeMask(graph: Graph, position: Tensor, past: Dimension): Tensor {
 
 function toProgram(graph: Graph, specs: readonly ParameterSpec[], name: string): Program {
   const encoded = encode(graph, name);
+  const uncovered = uncoveredOperators(encoded.operators, operatorSet);
+  if (uncovered.length > 0) throw new Error(`the ${name} graph would not run everywhere: ${uncovered.join("; ")}`);
   const isParameter = new Set(specs.map((spec) => spec.name));
   const specOf = (tensor: Tensor, tensorName: string): TensorSpec => {
     if (tensor.dtype === "bool") throw new Error(`${tensorName} crosses the graph's border as bool`);

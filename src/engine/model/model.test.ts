@@ -73,6 +73,19 @@ const int64 = (shape: readonly number[], values: readonly number[]): HostTensor 
   data: BigInt64Array.from(values, BigInt),
 });
 
+const numbers = (tensor: HostTensor): number[] => Array.from(tensor.data, Number);
+
+/** The largest difference as a part of the largest expected element (or of 1e-3, if that is more). */
+function distance(got: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(got.length).toBe(expected.length);
+  let [apart, scale] = [0, 1e-3];
+  for (let i = 0; i < got.length; i++) {
+    apart = Math.max(apart, Math.abs(got[i]! - expected[i]!));
+    scale = Math.max(scale, Math.abs(expected[i]!));
+  }
+  return apart / scale;
+}
+
 describe("gradients of the whole loss equal central differences in float64", () => {
   const shape: GradShape = { microBatch: 2, seqLength: 4, mtpLossWeight: 0.3 };
   const variants: [string, Name, GradShape][] = [
@@ -159,10 +172,7 @@ describe.each(names)("%s", (name) => {
     const compare = (got: HostTensor, positions: readonly number[]): void => {
       positions.forEach((at, b) => {
         const mine = Array.from(got.data.slice(b * config.vocab_size, (b + 1) * config.vocab_size), Number);
-        const expected = logitsAt(b, at);
-        mine.forEach((x, i) => {
-          expect(Math.abs(x - expected[i]!)).toBeLessThan(2e-4);
-        });
+        expect(distance(mine, logitsAt(b, at))).toBeLessThan(1e-4);
       });
     };
     compare(read.logits!, last);
@@ -224,11 +234,8 @@ describe.each(names)("%s", (name) => {
       expect(Array.from(got[`load/${layer}`]!.data, Number)).toEqual([...exact[i]!.data]);
     });
     trained.forEach((spec, i) => {
-      const expected = exact[loads.size + i]!.data;
-      const scale = Math.max(1e-3, ...expected.map(Math.abs));
-      got[`grad/${spec.name}`]!.data.forEach((x, at) => {
-        expect(Math.abs(Number(x) - expected[at]!) / scale, `${spec.name}[${at}]`).toBeLessThan(1e-4);
-      });
+      const gradient = numbers(got[`grad/${spec.name}`]!);
+      expect(distance(gradient, exact[loads.size + i]!.data), spec.name).toBeLessThan(1e-4);
     });
   });
 });
@@ -245,9 +252,7 @@ describe("static programs", () => {
       openSession(model.logprob()),
     ]);
     const [a, b] = [await fixed.run({ ...held, tokens }), await dynamic.run({ ...held, tokens })];
-    a.logits!.data.forEach((x, i) => {
-      expect(Math.abs(Number(x) - Number(b.logits!.data[i]))).toBeLessThan(1e-5);
-    });
+    expect(distance(numbers(a.logits!), numbers(b.logits!))).toBeLessThan(1e-5);
     await Promise.all([fixed.close(), dynamic.close()]);
   });
 
@@ -261,4 +266,21 @@ describe("static programs", () => {
       for (const spec of [...inputs, ...outputs]) expect(spec.shape).not.toContain(-1);
     }
   });
+});
+
+test("several threads do not race: repeated runs give the same gradients", async () => {
+  const config = configs["dense, experts and multi-token prediction"];
+  const model = deepseekV3(config);
+  const held = Object.fromEntries(parameterValues(model.parameters, 21));
+  const program = model.grad({ microBatch: 4, seqLength: 64, mtpLossWeight: 0.3 });
+  const input = { ...held, tokens: int64([4, 65], randomTokens(260, config.vocab_size, 6)) };
+  const [one, two] = await Promise.all([openSession(program), openSession(program, { threads: 2 })]);
+  const expected = await one.run(input);
+  for (let round = 0; round < 5; round++) {
+    const got = await two.run(input);
+    for (const { name } of program.outputs) {
+      expect(distance(numbers(got[name]!), numbers(expected[name]!)), name).toBeLessThan(1e-5);
+    }
+  }
+  await Promise.all([one.close(), two.close()]);
 });

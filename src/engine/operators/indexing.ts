@@ -1,8 +1,8 @@
 /**
  * Operators that pick elements by index, or make indices: gather, scatter, one-hot, shape, range.
  * Knows: their shapes, float64 meaning and gradients. Does not know: any other operator.
- * A gradient that adds rows up is written as a product with a one-hot matrix: `ScatterND(reduction=add)` of ONNX Runtime's
- * CPU provider loses additions when two threads meet on one row.
+ * A gradient that adds rows up is written as a matrix product: `ScatterND(reduction=add)` of ONNX Runtime's CPU provider
+ * loses additions when two threads meet on one row.
  */
 import type { Tensor } from "../graph.ts";
 import { arrived } from "./elementwise.ts";
@@ -53,10 +53,42 @@ const gather: Operator = {
     const dy = f.reshape(arrived(site), [count, width]);
     const inverse = indices.value && inversePermutation(indices.value, rows);
     if (inverse) return [f.reshape(f.gather(dy, f.integers(dy.graph, inverse)), data.shape), undefined];
-    const hits = f.oneHot(f.reshape(indices, [count]), rows, "float32");
-    return [f.reshape(f.gemm(hits, dy, { transA: true }), data.shape), undefined];
+    const flat = f.reshape(indices, [count]);
+    const sums =
+      typeof count === "number" && rows > 2 * count
+        ? sumsOfFewRows(flat, dy, { rows, count, width })
+        : f.gemm(f.oneHot(flat, rows, "float32"), dy, { transA: true });
+    return [f.reshape(sums, data.shape), undefined];
   },
 };
+
+/**
+ * [rows, width]: rows of `dy` [count, width] added up by index, where a one-hot matrix would be mostly zeros (a large
+ * vocabulary). Which rows share an index is a [count, count] matrix; its product with dy is each row's sum, which only the
+ * first row of an index writes. The others write behind the end, each to a place of its own, so that no two writes meet.
+ */
+function sumsOfFewRows(
+  indices: Tensor,
+  dy: Tensor,
+  { rows, count, width }: { rows: number; count: number; width: number },
+): Tensor {
+  const { graph } = dy;
+  const same = f.cast(f.equal(f.reshape(indices, [count, 1]), f.reshape(indices, [1, count])), "float32");
+  const earlier = graph.constant(
+    "float32",
+    [count, count],
+    Array.from({ length: count * count }, (_, at) => Number(at % count < Math.floor(at / count))),
+  );
+  const isFirst = f.less(f.reduceSum(f.mul(same, earlier), [1], false), f.scalar(graph, 0.5));
+  const behind = graph.constant(
+    "int64",
+    [count],
+    Array.from({ length: count }, (_, i) => rows + i),
+  );
+  const target = f.expand(f.reshape(f.where(isFirst, indices, behind), [count, 1]), [count, width]);
+  const empty = f.expand(f.scalar(graph, 0), [rows + count, width]);
+  return f.slice(f.scatterElements(empty, target, f.gemm(same, dy), 0), 0, 0, rows);
+}
 
 /** The inverse of constant indices that visit each of `rows` rows once; undefined where they do not. */
 function inversePermutation(indices: readonly number[], rows: number): number[] | undefined {

@@ -158,6 +158,8 @@ const cases: Record<string, readonly Case[]> = {
   ],
   Expand: [{ shapes: [[2, 1]], build: (a) => f.expand(a, [3, 2, 4]) }],
   Gather: [
+    // More than twice as many rows as indices: the gradient takes the way for large vocabularies.
+    { shapes: [[9, 3]], build: (a) => f.gather(a, index(a.graph, [2, 2], [7, 0, 7, 7])) },
     { shapes: [[4, 3]], build: (a) => f.gather(a, index(a.graph, [2, 2], [3, 0, 3, 1])) },
     { shapes: [[4, 2, 2]], build: (a) => f.gather(a, index(a.graph, [4], [2, 0, 3, 1])) },
   ],

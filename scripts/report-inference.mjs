@@ -1,0 +1,124 @@
+/**
+ * Scores published inference runs and writes the inference block of docs/validation.md with its scatter plot.
+ *
+ *   node scripts/setup.mjs && node scripts/report-inference.mjs RUNS.json
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+
+const dist = new URL("../dist/", import.meta.url);
+const { validateInference } = await import(new URL("planner/serve-validate.js", dist));
+const { summarize } = await import(new URL("planner/validate.js", dist));
+const { inferenceFit } = await import(new URL("catalog/data/inference-fit.js", dist));
+const { inferenceParameters } = await import(new URL("catalog/inference-constants.js", dist));
+
+const document = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const rows = validateInference(Array.isArray(document) ? document : document.runs);
+const summary = summarize(rows);
+const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
+const line = (name, f) =>
+  `| ${name} | ${f.count} | ${percent(f.median)} | ${percent(f.mean)} | ${percent(f.p90)} | ${percent(f.bias)} |`;
+const head = "| | rows | median | mean | p90 | bias |\n|---|--:|--:|--:|--:|--:|";
+const bases = Object.entries(summary.byBasis).map(([name, f]) => line(name, f));
+const reasonCounts = new Map();
+for (const { reason } of rows) if (reason) reasonCounts.set(reason, (reasonCounts.get(reason) ?? 0) + 1);
+const reasons = [...reasonCounts].map(([reason, count]) => `- ${count} × ${reason}`);
+const fitted = new Map(inferenceFit.names.map((name, i) => [name, inferenceFit.values[i]]));
+const constants = inferenceParameters.map(
+  ({ name, prior, meaning }) =>
+    `| ${name} | ${prior.toPrecision(2)} | ${(fitted.get(name) ?? prior).toPrecision(3)} | ${meaning} |`,
+);
+const others = summarize(rows.filter(({ family, error }) => error !== null && !/^(dstack|gpustack)/.test(family)));
+const share = (below) => percent(rows.filter((row) => row.error !== null && row.error <= below).length / rows.length);
+
+const text = `<!-- by: node scripts/report-inference.mjs -->
+## Serving: published inference runs
+
+${rows.length} rows, ${rows.length - summary.unpredicted} predicted; each public row is scored with constants fitted without its configuration
+(model, chip, count, layout, formats, engine; all its lengths and loads are left out together). ${inferenceFit.names.length} constants,
+${inferenceFit.rows} rows, fitted to data of ${inferenceFit.date}. Within 10 %: ${share(0.1)} of rows; within 25 %: ${share(0.25)}.
+Goals: median ≤ 8 % (${summary.median <= 0.08 ? "met" : "not met"}), p90 ≤ 25 % (${summary.p90 <= 0.25 ? "met" : "not met"}), not predicted ≤ 3 % (${summary.unpredicted / rows.length <= 0.03 ? "met" : "not met"}).
+
+${head}
+${line("**all**", summary)}
+${bases.join("\n")}
+
+### By family
+${head}
+${Object.entries(summary.byFamily)
+  .map(([name, f]) => line(name, f))
+  .join("\n")}
+
+### By accelerator
+${head}
+${Object.entries(summary.byAccelerator)
+  .map(([name, f]) => line(name, f))
+  .join("\n")}
+
+![predicted against measured](validation-inference.svg)
+
+### What is compared
+Throughput per device (output tokens, or prompt tokens for prompt workers); where a client fixed the rate and the server kept
+up, the time per output token, since the throughput then is the client's. A field that a row does not state is spanned (910B
+bin, layout, concurrency between half the peak and the peak) and the geometric middle is scored; MLPerf submitters tune what
+they do not publish, so there the best layout counts. Many of the constants below stay near their priors: the data do not reach them.
+
+### Not predicted
+${reasons.join("\n")}
+
+### Where it is weak, and why
+- **dstack Llama-3.1-405B** (vLLM of November 2024): its Meta FP8 rows are two to four times slower on MI300X than its Quark
+  FP8 rows of the same chip, and its H100 curve bends at batch 32 without an explanation in the source. One engine version
+  on two chips: leaving one configuration out leaves little to learn from.
+- **gpustack laboratory**: engine versions are not stated per row, and pages contradict each other by up to a factor of two
+  (GLM-4.6 in FP8: 1,528 tokens/s on eight H100, 3,792 on eight H200). SGLang's gpt-oss rows are 3–17 times slower than vLLM's on
+  the same chip; 128/4 cases measure the front end. No constant is given to a single page.
+- Without these two sources: median ${percent(others.median)}, p90 ${percent(others.p90)} over ${others.count} rows.
+- **DeepSeek-V3.2**: the sparse-attention indexer is modelled by two constants fitted on one page.
+- **Large expert-parallel figures** (DeepSeek, CloudMatrix, SGLang, vLLM wide-EP): few rows that state neither batch nor
+  context; their errors are those of a reading.
+- **Ascend**: ${summary.byAccelerator["ascend-910c"]?.count ?? 0} rows of 910C and ${summary.byAccelerator["ascend-910b"]?.count ?? 0} of 910B, most by users; treat answers as estimates.
+
+### Constants
+| constant | prior | fitted | meaning |
+|---|--:|--:|---|
+${constants.join("\n")}
+<!-- end: node scripts/report-inference.mjs -->`;
+
+mkdirSync(new URL("../docs/", import.meta.url), { recursive: true });
+const file = new URL("../docs/validation.md", import.meta.url);
+const before = existsSync(file)
+  ? readFileSync(file, "utf8")
+  : "# Validation\n\nWhat the predictions are worth: each block is written by the command named above it.\n";
+const block =
+  /<!-- by: node scripts\/report-inference\.mjs -->[\s\S]*<!-- end: node scripts\/report-inference\.mjs -->/;
+writeFileSync(file, block.test(before) ? before.replace(block, () => text) : `${before.trimEnd()}\n\n${text}\n`);
+
+const points = rows.filter((row) => row.error !== null && row.predicted > 0);
+const panels = [
+  ["outputTokensPerSecondPerDevice", "output tokens/s per device"],
+  ["secondsPerOutputToken", "seconds per output token"],
+];
+const size = 320;
+const drawn = panels.map(([quantity, label], p) => {
+  const own = points.filter((row) => row.quantity === quantity);
+  const logs = own.flatMap((row) => [Math.log10(row.predicted), Math.log10(row.measured)]);
+  const low = Math.floor(Math.min(...logs));
+  const high = Math.ceil(Math.max(...logs));
+  const at = (value) => (((Math.log10(value) - low) / (high - low)) * size).toFixed(1);
+  const ticks = Array.from({ length: high - low + 1 }, (_, i) => {
+    const x = ((i / (high - low)) * size).toFixed(1);
+    return `<text x="${x}" y="${size + 14}" text-anchor="middle">1e${low + i}</text><text x="-6" y="${size - x + 4}" text-anchor="end">1e${low + i}</text>`;
+  });
+  const dots = own.map(
+    (row) =>
+      `<circle cx="${at(row.measured)}" cy="${(size - at(row.predicted)).toFixed(1)}" r="2" class="${row.basis}"/>`,
+  );
+  return `<g transform="translate(${60 + p * (size + 90)} 30)"><rect width="${size}" height="${size}" class="frame"/><line x1="0" y1="${size}" x2="${size}" y2="0" class="frame"/>${dots.join("")}${ticks.join("")}<text x="${size / 2}" y="${size + 32}" text-anchor="middle">measured, ${label} (${own.length} rows)</text><text transform="translate(-38 ${size / 2}) rotate(-90)" text-anchor="middle">predicted</text></g>`;
+});
+writeFileSync(
+  new URL("../docs/validation-inference.svg", import.meta.url),
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${60 + 2 * (size + 90)} ${size + 80}" font-family="sans-serif" font-size="11"><title>Serving: predicted against measured, constants fitted without each row's configuration</title><style>.frame{fill:none;stroke:#888}.interpolated{fill:#1f6fb2;fill-opacity:.55}.extrapolated{fill:#c2571a;fill-opacity:.7}text{fill:#777}</style>${drawn.join("")}<text x="60" y="16">blue: interpolated, orange: extrapolated; the line is equality</text></svg>\n`,
+);
+process.stderr.write(
+  `${rows.length} rows: median ${percent(summary.median)}, p90 ${percent(summary.p90)}, not predicted ${summary.unpredicted}\n`,
+);

@@ -1,0 +1,239 @@
+/**
+ * Seconds of one forward step of a served model on one group of devices, by part.
+ * Knows: the roofline, attention, collectives, host work. Does not know: requests, queues, which chip or engine it is.
+ */
+import { attendedTokens, expertsHit, type ServingShape } from "./inference-shape.ts";
+
+/** How a group of devices shares one copy of the model. `devices` = tensor × data-parallel attention × pipeline ranks. */
+export interface ServingSplit {
+  devices: number;
+  /** Tensor-parallel ranks of attention and dense MLPs; the other ranks of a stage hold other requests. */
+  attentionTp: number;
+  /** Whether whole experts live on ranks (all-to-all) instead of slices of every expert (all-reduce). */
+  expertParallel: boolean;
+  pipeline: number;
+}
+
+/** Rates and overheads of one accelerator under one engine and number format, all in base units. */
+export interface StepRates {
+  denseFlopsPerSecond: number;
+  expertFlopsPerSecond: number;
+  attentionFlopsPerSecond: number;
+  /** The output head and other 16-bit matrices. */
+  headFlopsPerSecond: number;
+  weightBytesPerSecond: number;
+  cacheBytesPerSecond: number;
+  vectorBytesPerSecond: number;
+  /** Times that a hidden vector crosses memory between matrix multiplications of one layer. */
+  vectorPasses: number;
+  denseBytesPerWeight: number;
+  expertBytesPerWeight: number;
+  cacheBytesPerValue: number;
+  /** Tokens lost to tile padding per matrix, and per active expert. */
+  padTokens: number;
+  expertPadTokens: number;
+  /** Share of a batch's tokens that pick experts independently: correlated routing hits fewer experts. */
+  expertIndependence: number;
+  expertImbalance: number;
+  /** The same where redundant experts balance wide expert parallelism (more than 8 ranks). */
+  expertImbalanceWide: number;
+  linkBytesPerSecond: number;
+  linkLatencySeconds: number;
+  networkBytesPerSecond: number;
+  networkLatencySeconds: number;
+  /** Devices that the fast link joins. */
+  domain: number;
+  /** Share of an all-to-all that stays visible, and the part of a wide group's compute that it may hide behind. */
+  exposedShare: number;
+  hiddenCompute: number;
+  /** Launch and tail seconds per layer; a mixture layer or an indexer counts as so many more layers. */
+  layerSeconds: number;
+  /** The same for contexts beyond those that graphs were captured for. */
+  eagerLayerSeconds: number;
+  graphContextMax: number;
+  mixtureLaunches: number;
+  indexerLaunches: number;
+  indexerPasses: number;
+  stepSeconds: number;
+  sequenceSeconds: number;
+  promptTokenSeconds: number;
+  /** Host seconds to take in one request: connection, tokenisation, queues. */
+  requestSeconds: number;
+  /** Share of the smaller of compute and memory time that is not hidden behind the larger; 0 would be the sharp roofline. */
+  unhidden: number;
+}
+
+/** What one step processes, summed over the group: prompt tokens, their causal pairs, decoding sequences, their context. */
+export interface StepLoad {
+  promptTokens: number;
+  promptPairs: number;
+  /** Requests whose prompts are read to the end in this step. */
+  prompts: number;
+  sequences: number;
+  meanContext: number;
+  /** Tokens verified per sequence and step: 1, or 1 + drafted tokens under speculative decoding. */
+  tokensPerSequence: number;
+}
+
+/** Seconds of a step by part; `total` is their sum. */
+export interface StepSeconds {
+  total: number;
+  dense: number;
+  experts: number;
+  attention: number;
+  vectors: number;
+  communication: number;
+  host: number;
+}
+
+/**
+ * Seconds of one step. Matrix time is the soft roofline of Williams et al. 2009 (doi 10.1145/1498765.1498785):
+ * the larger of compute and memory time plus the unhidden share of the smaller; collectives are ring all-reduces (2(n−1)/n of the payload) or two all-to-alls per mixture layer.
+ */
+export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, load: StepLoad): StepSeconds {
+  const stage = split.devices / split.pipeline;
+  const replicas = stage / split.attentionTp;
+  const decoded = load.sequences * load.tokensPerSequence;
+  const tokens = load.promptTokens + decoded;
+  const rankTokens = tokens / replicas;
+  const dense = denseSeconds(shape, split, rates, rankTokens, decoded / replicas);
+  const experts = expertSeconds(shape, rates, tokens, split.expertParallel ? stage : 1, stage);
+  const attention = attentionSeconds(shape, split, rates, load, replicas);
+  const vectors =
+    ((rates.vectorPasses + (shape.indexed ? rates.indexerPasses : 0)) * shape.layers * shape.hidden * 2 * rankTokens) /
+    (rates.vectorBytesPerSecond * split.attentionTp ** 0.5);
+  const communication = communicationSeconds(shape, split, rates, rankTokens, dense + experts + attention);
+  const launches =
+    shape.layers * (1 + (shape.indexed ? rates.indexerLaunches : 0)) + shape.mixtureLayers * rates.mixtureLaunches;
+  const host =
+    launches * (load.meanContext > rates.graphContextMax ? rates.eagerLayerSeconds : rates.layerSeconds) +
+    rates.stepSeconds +
+    (rates.sequenceSeconds * load.sequences) / replicas +
+    (rates.promptTokenSeconds * load.promptTokens) / replicas +
+    (rates.requestSeconds * load.prompts) / replicas;
+  return {
+    total: dense + experts + attention + vectors + communication + host,
+    dense,
+    experts,
+    attention,
+    vectors,
+    communication,
+    host,
+  };
+}
+
+function overlapped(a: number, b: number, unhidden: number): number {
+  return a > b ? a + unhidden * b : b + unhidden * a;
+}
+
+function denseSeconds(
+  shape: ServingShape,
+  split: ServingSplit,
+  rates: StepRates,
+  tokens: number,
+  sampled: number,
+): number {
+  const tp = split.attentionTp;
+  const layers = overlapped(
+    (2 * shape.denseParameters * (tokens + rates.padTokens)) / (tp * rates.denseFlopsPerSecond),
+    (shape.denseParameters * rates.denseBytesPerWeight) / (tp * rates.weightBytesPerSecond),
+    rates.unhidden,
+  );
+  const head = overlapped(
+    (2 * shape.headParameters * (sampled + rates.padTokens)) / (tp * rates.headFlopsPerSecond),
+    (shape.headParameters * 2) / (tp * rates.weightBytesPerSecond),
+    rates.unhidden,
+  );
+  return layers + head;
+}
+
+function expertSeconds(
+  shape: ServingShape,
+  rates: StepRates,
+  tokens: number,
+  expertRanks: number,
+  stage: number,
+): number {
+  if (shape.experts === 0) return 0;
+  const hit = expertsHit(shape, 1 + (tokens - 1) * rates.expertIndependence);
+  const imbalance = expertRanks > 8 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
+  const rows = tokens * shape.expertsPerToken * imbalance + hit * rates.expertPadTokens;
+  const weights = shape.mixtureLayers * shape.expertParameters;
+  return overlapped(
+    (2 * weights * rows) / (stage * rates.expertFlopsPerSecond),
+    (weights * hit * rates.expertBytesPerWeight * imbalance) / (stage * rates.weightBytesPerSecond),
+    rates.unhidden,
+  );
+}
+
+function attentionSeconds(
+  shape: ServingShape,
+  split: ServingSplit,
+  rates: StepRates,
+  load: StepLoad,
+  replicas: number,
+): number {
+  const cacheRanks = Math.min(split.attentionTp, shape.cacheShards);
+  const attended = (attendedTokens(shape, load.meanContext) * load.sequences) / replicas;
+  const decode = overlapped(
+    (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) /
+      (split.attentionTp * rates.attentionFlopsPerSecond),
+    (attended * shape.cachedValues * rates.cacheBytesPerValue) / (cacheRanks * rates.cacheBytesPerSecond),
+    rates.unhidden,
+  );
+  const prefill =
+    (load.promptPairs * shape.prefillFlopsPerPair) / (replicas * split.attentionTp * rates.attentionFlopsPerSecond);
+  return decode + prefill;
+}
+
+/** Tensor-parallel all-reduces, expert all-to-alls and pipeline hand-overs of one step. */
+function communicationSeconds(
+  shape: ServingShape,
+  split: ServingSplit,
+  rates: StepRates,
+  rankTokens: number,
+  compute: number,
+): number {
+  const stage = split.devices / split.pipeline;
+  const tp = split.attentionTp;
+  const vector = rankTokens * shape.hidden * 2;
+  let seconds =
+    split.pipeline > 1 ? split.pipeline * (rates.linkLatencySeconds + vector / rates.linkBytesPerSecond) : 0;
+  if (tp > 1) {
+    const across = tp > rates.domain;
+    const rate = across ? rates.networkBytesPerSecond : rates.linkBytesPerSecond;
+    const latency = across ? rates.networkLatencySeconds : rates.linkLatencySeconds;
+    seconds += 2 * shape.layers * (latency * Math.log2(tp) + (2 * (tp - 1) * vector) / (tp * rate));
+  }
+  const expertRanks = stage / tp;
+  if (shape.experts > 0 && expertRanks > 1) {
+    seconds += allToAllSeconds(shape, rates, rankTokens / tp, expertRanks, stage, compute);
+  }
+  return seconds;
+}
+
+/** Dispatch and combine of all mixture layers; `tokens` per rank. Wide groups hide them behind the other half-batch's compute. */
+function allToAllSeconds(
+  shape: ServingShape,
+  rates: StepRates,
+  tokens: number,
+  expertRanks: number,
+  stage: number,
+  compute: number,
+): number {
+  const across = stage > rates.domain;
+  const nodes = Math.ceil(stage / rates.domain);
+  // Within the fast domain a token is sent to each chosen expert's rank; between nodes once to each other node it visits.
+  // Small batches use the low-latency kernels, which send one copy per chosen expert (DeepEP, docs/legacy.md).
+  const grouped = Math.min(shape.groupsPerToken || shape.expertsPerToken, nodes, shape.expertsPerToken);
+  const visited = tokens <= 512 ? shape.expertsPerToken : grouped;
+  const copies = across
+    ? (visited * (nodes - 1)) / nodes
+    : (Math.min(shape.expertsPerToken, expertRanks) * (expertRanks - 1)) / expertRanks;
+  const rate = across ? rates.networkBytesPerSecond : rates.linkBytesPerSecond;
+  const latency = across ? rates.networkLatencySeconds : 2 * rates.linkLatencySeconds;
+  const bytes = tokens * shape.hidden * (rates.expertBytesPerWeight <= 1 ? 3 : 4) * copies;
+  const seconds = shape.mixtureLayers * (2 * latency + bytes / rate);
+  if (expertRanks <= 8) return rates.exposedShare * seconds;
+  return Math.max(rates.exposedShare * seconds, seconds - rates.hiddenCompute * compute);
+}

@@ -1,0 +1,135 @@
+/**
+ * Answers one serving question: a model on a group of devices under a load gives this throughput and these latencies.
+ * Knows: step model, batching, memory. Does not know: which split is best, published rows, command lines.
+ */
+import type { Accelerator } from "../catalog/accelerators.ts";
+import type { InferenceConstants } from "../catalog/inference-constants.ts";
+import type { EngineDefaults } from "../catalog/serving-engines.ts";
+import type { WeightFormat } from "../cost/inference-formats.ts";
+import { cacheTokens, weightBytesPerDevice } from "../cost/inference-memory.ts";
+import { causalPairs, type ServingShape } from "../cost/inference-shape.ts";
+import { type ServingSplit, type StepLoad, type StepSeconds, stepSeconds } from "../cost/inference-step.ts";
+import { gibibyte } from "../spec/quantities.ts";
+import { type ChipFamily, stepRates } from "./serving-rates.ts";
+import {
+  type BatchingPolicy,
+  playServing,
+  type RequestLoad,
+  type ServingOutcome,
+  steadyServing,
+} from "./serving-run.ts";
+
+export interface ServingSystem {
+  shape: ServingShape;
+  accelerator: Accelerator;
+  chip: ChipFamily;
+  engine: EngineDefaults;
+  format: WeightFormat;
+  cacheBytesPerValue: number;
+  split: ServingSplit;
+  /** Tokens drafted per sequence and step (multi-token prediction or a draft model); 0 for none. */
+  drafted: number;
+  overlappedHost?: boolean;
+}
+
+/** Expected tokens gained per step when each drafted token survives with probability `acceptance`, in order. */
+export function acceptedTokens(drafted: number, acceptance: number): number {
+  return acceptance >= 1 ? 1 + drafted : (1 - acceptance ** (drafted + 1)) / (1 - acceptance);
+}
+
+/** Seconds of a step of this system, with drafting: one extra layer and one head per drafted token. */
+export function systemStep(system: ServingSystem, constants: InferenceConstants): (load: StepLoad) => StepSeconds {
+  const rates = stepRates({ ...system, engine: system.engine.family }, constants);
+  const draftShare = system.drafted * (1.5 / system.shape.layers + 0.02);
+  const stages = system.split.pipeline;
+  return (load) => {
+    // Each pipeline stage works on its own share of the load: one pass of a share takes as long as all shares take a stage each.
+    const share =
+      stages === 1
+        ? load
+        : {
+            ...load,
+            promptTokens: load.promptTokens / stages,
+            promptPairs: load.promptPairs / stages,
+            prompts: load.prompts / stages,
+            sequences: load.sequences / stages,
+          };
+    const step = stepSeconds(system.shape, system.split, rates, share);
+    if (system.drafted === 0 || load.sequences === 0) return step;
+    return { ...step, total: step.total * (1 + draftShare) };
+  };
+}
+
+/** Bytes of one device that weights and cache may use. */
+function usableBytes(system: ServingSystem, constants: InferenceConstants): number {
+  const reserve = constants[`engine.${system.engine.family}.reserve`] ?? 3;
+  return system.accelerator.memoryBytes * system.engine.memoryShare - reserve * gibibyte;
+}
+
+/** Cache room of the group in tokens; not positive when the weights do not fit. */
+export function systemCacheTokens(system: ServingSystem, constants: InferenceConstants): number {
+  const { shape, split, format, cacheBytesPerValue } = system;
+  return cacheTokens(shape, split, format, cacheBytesPerValue, usableBytes(system, constants));
+}
+
+/** Whether the weights leave any room at all, before the engine's own needs. */
+export function fits(system: ServingSystem): boolean {
+  return (
+    weightBytesPerDevice(system.shape, system.split, system.format) <
+    0.97 * system.accelerator.memoryBytes * system.engine.memoryShare
+  );
+}
+
+/** Attention ranks that keep their own queue and token budget. */
+export function replicasOf(split: ServingSplit): number {
+  return split.devices / split.pipeline / split.attentionTp;
+}
+
+/** The settled state with `sequences` in flight on the group. */
+export function settledServing(
+  system: ServingSystem,
+  sequences: number,
+  load: RequestLoad,
+  constants: InferenceConstants,
+): ServingOutcome {
+  const step = systemStep(system, constants);
+  return steadyServing(
+    (work) => step(work).total,
+    sequences,
+    load,
+    system.engine.mixed,
+    (from, to) => causalPairs(system.shape, from, to),
+    speculation(system, constants),
+  );
+}
+
+function speculation(system: ServingSystem, constants: InferenceConstants): { accepted: number; verified: number } {
+  const acceptance = Math.min(0.95, constants["speculative.acceptance"] ?? 0.6);
+  return { accepted: acceptedTokens(system.drafted, acceptance), verified: 1 + system.drafted };
+}
+
+/** Plays a load on the group with the engine's policy; `overrides` are flags that a person gave. */
+export function evaluateServing(
+  system: ServingSystem,
+  load: RequestLoad,
+  constants: InferenceConstants,
+  overrides: Partial<BatchingPolicy> = {},
+): ServingOutcome {
+  const step = systemStep(system, constants);
+  const replicas = replicasOf(system.split);
+  const policy: BatchingPolicy = {
+    sequencesMax: system.engine.sequencesMax * replicas,
+    stepTokensMax: system.engine.stepTokensMax * replicas,
+    cacheTokens: systemCacheTokens(system, constants),
+    outputReserved: system.engine.outputReserved,
+    mixed: system.engine.mixed,
+    ...overrides,
+  };
+  return playServing(
+    (work) => step(work).total,
+    policy,
+    load,
+    (from, to) => causalPairs(system.shape, from, to),
+    speculation(system, constants),
+  );
+}

@@ -1,0 +1,27 @@
+/** `npm run simulate -- --seed N [--kill after:12,before:30] [--until SEQ] [--record FILE]`: one simulated run, event by event. */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const text = { type: "string" };
+const { values } = parseArgs({ options: { seed: text, kill: text, until: text, record: text } });
+if (!/^\d+$/.test(values.seed ?? "")) {
+  process.stderr.write(
+    "usage: npm run simulate -- --seed N [--kill after:12,before:30] [--until SEQ] [--record FILE]\n",
+  );
+  process.exit(2);
+}
+const until = values.until === undefined ? {} : { until: Number(values.until) };
+const SIMULATE = JSON.stringify({ ...values, ...until, seed: Number(values.seed) });
+const root = fileURLToPath(new URL("../..", import.meta.url));
+// The harness is TypeScript, and the test runner is what runs TypeScript here.
+const { status } = spawnSync(
+  "npx",
+  ["vitest", "run", "test/simulation/replay.test.ts", "--disable-console-intercept"],
+  {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, SIMULATE },
+  },
+);
+process.exitCode = status ?? 1;
