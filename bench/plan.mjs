@@ -127,7 +127,7 @@ function plot() {
     ({ model, devices, evaluated, cpuSeconds: seconds }) =>
       `<circle cx="${x(evaluated)}" cy="${y(seconds)}" r="4" fill="#4477aa"/><text x="${Number(x(evaluated)) - 6}" y="${Number(y(seconds)) - 8}" text-anchor="end">${model}, ${devices}</text>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11">
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11"><title>CPU seconds of a search against the number of legal layouts</title>
 <rect width="${width}" height="${height}" fill="#fff"/><path d="M${pad} ${pad}V${height - pad}H${width - pad}" fill="none" stroke="#999"/>
 ${dots.join("\n")}
 <text x="${width / 2}" y="${height - 20}" text-anchor="middle">legal layouts (0 to ${most})</text>

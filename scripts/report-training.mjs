@@ -188,7 +188,7 @@ function scatter() {
     const high = 10 ** (span / 2) / Math.max(1, ratio);
     return `<line x1="${at(low / Math.min(1, ratio))}" y1="${size - at((low / Math.min(1, ratio)) * ratio)}" x2="${at(high)}" y2="${size - at(high * ratio)}" stroke="#999" stroke-dasharray="${ratio === 1 ? "none" : "4 4"}"/>`;
   };
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}" viewBox="0 0 ${size} ${size}" font-family="sans-serif" font-size="12">
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}" viewBox="0 0 ${size} ${size}" font-family="sans-serif" font-size="12"><title>Training: predicted against measured</title>
 <rect width="${size}" height="${size}" fill="#fff"/>
 <rect x="${pad}" y="${pad}" width="${size - 2 * pad}" height="${size - 2 * pad}" fill="none" stroke="#ccc"/>
 ${[1, 1.15, 1 / 1.15].map(band).join("\n")}

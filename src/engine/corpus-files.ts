@@ -81,11 +81,12 @@ function expand(path: string): string[] {
     return sorted(matching.map((entry) => join(dirname(path), entry.name)));
   }
   if (!statSync(path).isDirectory()) return isText(path) ? [path] : [];
-  // A linked folder is not followed, so that a loop of links ends.
-  const entries = readdirSync(path, { recursive: true, withFileTypes: true });
+  // A linked folder is not followed, so that a loop of links ends. A run's own directory is not text, wherever it was put.
+  const entries = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory());
+  const runs = entries.filter((entry) => entry.name === "journal.jsonl").map((entry) => `${entry.parentPath}/`);
   return sorted(
     entries
-      .filter((entry) => !entry.isDirectory() && isText(entry.name))
+      .filter((entry) => isText(entry.name) && !runs.some((run) => `${entry.parentPath}/`.startsWith(run)))
       .map((entry) => join(entry.parentPath, entry.name)),
   );
 }

@@ -123,3 +123,16 @@ test("npm: finds a file of an installed package from the run file's folder, and 
   expect(text.files[1]).toBe(join(folder, "own.txt"));
   expect(() => resolveData(data(["npm:no-such-package/a.txt"]), folder)).toThrow(/npm:no-such-package\/a.txt: no such/);
 });
+
+test("a run's directory inside the folder is not read as text", () => {
+  put("a.txt", "text");
+  mkdirSync(join(folder, "runs", "first", "attempts"), { recursive: true });
+  put("runs/first/journal.jsonl", "{}");
+  put("runs/first/attempts/agent.jsonl", "{}");
+  put("runs/first/prompts.txt", "x");
+  put("runs/first-notes.txt", "text too");
+  expect(findTextFiles([folder]).map(({ path }) => path)).toEqual([
+    join(folder, "a.txt"),
+    join(folder, "runs/first-notes.txt"),
+  ]);
+});

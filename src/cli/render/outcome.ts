@@ -23,6 +23,7 @@ export function outcome(state: RunState): Line[] {
       ? [
           line(`failed at step ${steps} on pool ${pool ?? "–"} after ${seconds(wall)}`, "bad"),
           ...state.reasons.flatMap((reason) => hanging("  because    ", reason)),
+          ...hanging("  seen       ", (state.faults.at(-1)?.detected.evidence ?? []).join("; ") || "nothing more"),
         ]
       : [line(`finished ${count(steps, "step")} on pool ${pool ?? "–"} in ${seconds(wall)}`, "good")];
   const losses = [`training ${nats(state.finished?.finalLoss ?? state.loss)}`];
