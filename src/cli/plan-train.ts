@@ -9,7 +9,7 @@ Examples:
   dualgauge plan train --model deepseek-v3 --accelerator h800-sxm --devices 2048 --tokens 14.8e12 \\
     --seq 4096 --global-batch 15360 --precision fp8 --deadline 60
   dualgauge plan train --model llama-3.1-405b --accelerator h100-sxm --devices 16384 --tokens 15.6e12 \\
-    --seq 8192 --global-batch 2048 --layout tp=8,pp=16,dp=128,vpp=4,micro-batch=1 --json`;
+    --seq 8192 --global-batch 2048 --layout tp=8,pp=16,dp=128,recompute=selective --json`;
 
 export function register(plan: Command): void {
   plan

@@ -5,10 +5,12 @@
 import { type Constants, constantNames, constantPriors, constantsFrom } from "../cost/constants.ts";
 import { type PreparedCase, predictCase } from "./training-case.ts";
 
-/** Residuals above this (log scale, about 6 %) count linearly rather than squared (Huber 1964), so that no odd row rules. */
-const huberKnee = 0.06;
+/** Residuals above this (log scale, about 3 %) count linearly rather than squared (Huber 1964), so that no odd row rules. */
+const huberKnee = 0.03;
+/** The fit starts with a wider knee, whose valley is smoother, and tightens it from there. */
+const firstKnee = 0.06;
 /** Standard deviation of a good row's logarithm about the model; sets how strongly the priors pull. */
-const rowDeviation = 0.06;
+const rowDeviation = 0.05;
 
 export interface Fit {
   readonly constants: Constants;
@@ -36,11 +38,11 @@ export function residuals(cases: readonly PreparedCase[], constants: Constants):
   );
 }
 
-function lossOf(errors: Float64Array, weights: Float64Array, logs: Float64Array): number {
+function lossOf(errors: Float64Array, weights: Float64Array, logs: Float64Array, huber: number): number {
   let loss = 0;
   errors.forEach((error, i) => {
     const size = Math.abs(error) / rowDeviation;
-    const knee = huberKnee / rowDeviation;
+    const knee = huber / rowDeviation;
     loss += (weights[i] ?? 1) * (size <= knee ? size * size : knee * (2 * size - knee));
   });
   logs.forEach((value, j) => {
@@ -67,12 +69,13 @@ function newtonStep(
   weights: Float64Array,
   logs: Float64Array,
   damping: number,
+  huber: number,
 ): Float64Array {
   const size = columns.length;
   const matrix = Array.from({ length: size }, () => new Float64Array(size));
   const right = new Float64Array(size);
   const scaled = errors.map(
-    (error, i) => ((weights[i] ?? 1) * Math.min(1, huberKnee / Math.max(1e-12, Math.abs(error)))) / rowDeviation ** 2,
+    (error, i) => ((weights[i] ?? 1) * Math.min(1, huber / Math.max(1e-12, Math.abs(error)))) / rowDeviation ** 2,
   );
   for (let a = 0; a < size; a++) {
     const columnA = columns[a] ?? errors;
@@ -113,35 +116,33 @@ function solve(matrix: Float64Array[], right: Float64Array): Float64Array {
   return x;
 }
 
-/** Fits from `start` (default: the guesses) until a round gains almost nothing three times running, at most `rounds`. */
-export function fitConstants(
-  cases: readonly PreparedCase[],
-  weights: Float64Array,
-  start?: Float64Array,
-  rounds = 60,
-): Fit {
-  let logs = start ? Float64Array.from(start) : Float64Array.from(guesses);
+/** Fits from the guesses: first with a wide knee, then with the narrow one. */
+export function fitConstants(cases: readonly PreparedCase[], weights: Float64Array): Fit {
+  const wide = descend(cases, weights, Float64Array.from(guesses), firstKnee);
+  return descend(cases, weights, wide.logs, huberKnee);
+}
+
+/** Damped Gauss–Newton rounds from `start` until they gain almost nothing three times running, at most 60. */
+function descend(cases: readonly PreparedCase[], weights: Float64Array, start: Float64Array, huber: number): Fit {
+  let logs = start;
   let errors = residuals(cases, constantsAt(logs));
-  let loss = lossOf(errors, weights, logs);
+  let loss = lossOf(errors, weights, logs, huber);
   let damping = 0.01;
   let idle = 0;
-  for (let round = 0; round < rounds; round++) {
-    const step = newtonStep(jacobian(cases, logs, errors), errors, weights, logs, damping);
+  for (let round = 0; round < 60 && idle < 3 && damping <= 1e4; round++) {
+    const step = newtonStep(jacobian(cases, logs, errors), errors, weights, logs, damping, huber);
     const next = logs.map((value, j) => value + Math.max(-0.5, Math.min(0.5, step[j] ?? 0)));
     const nextErrors = residuals(cases, constantsAt(next));
-    const nextLoss = lossOf(nextErrors, weights, next);
-    if (nextLoss < loss) {
-      const gain = (loss - nextLoss) / loss;
-      logs = next;
-      errors = nextErrors;
-      loss = nextLoss;
-      damping = Math.max(1e-4, damping / 3);
-      idle = gain < 2e-4 ? idle + 1 : 0;
-      if (idle >= 3) break;
-    } else {
+    const nextLoss = lossOf(nextErrors, weights, next, huber);
+    if (nextLoss >= loss) {
       damping *= 6;
-      if (damping > 1e4) break;
+      continue;
     }
+    idle = (loss - nextLoss) / loss < 2e-4 ? idle + 1 : 0;
+    logs = next;
+    errors = nextErrors;
+    loss = nextLoss;
+    damping = Math.max(1e-4, damping / 3);
   }
   return { constants: constantsAt(logs), logs, loss };
 }
@@ -156,6 +157,6 @@ export function refitWithout(
   errors: Float64Array,
   kept: Float64Array,
 ): Float64Array {
-  const step = newtonStep(columns, errors, kept, full.logs, 0);
+  const step = newtonStep(columns, errors, kept, full.logs, 0, huberKnee);
   return full.logs.map((value, j) => value + (step[j] ?? 0));
 }

@@ -7,12 +7,23 @@ import type { Failover } from "../spec/run-file.ts";
 import { startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
 import { median } from "./recent.ts";
-import type { LinkView, RankView, View } from "./view.ts";
+import { type LinkView, type RankView, readingsKept, type View } from "./view.ts";
 
 /** Losses before a spike can be told from the start of training. */
 const lossHistory = 8;
 /** Times below this are the scheduler's noise. */
 const noiseSeconds = 0.02;
+/** Slowness shorter than this is the scheduler's too, however many short steps it covers. */
+const slownessSeconds = 1;
+
+/** How many steps in a row must be slow: `stragglerSteps`, and enough of them to last a second. */
+function streak(view: View, policy: Failover): number {
+  const usual = median(view.stepSeconds.values()) ?? 1;
+  return Math.min(
+    readingsKept / 2,
+    Math.max(policy.stragglerSteps, Math.ceil(slownessSeconds / Math.max(usual, 1e-3))),
+  );
+}
 
 /** A loss above `lossSpikeFactor` × the median of the 32 losses before it; each step is reported once in a run. */
 export function detectLossSpike(view: View, state: RunState, policy: Failover): Finding[] {
@@ -40,18 +51,19 @@ export function detectLossSpike(view: View, state: RunState, policy: Failover): 
 
 /**
  * A rank whose compute time per micro-batch was above `stragglerFactor` × the median of the others for `stragglerSteps`
- * steps in a row. `share` gives the micro-batches of a rank: with 3 ranks one has twice the work and is no straggler.
+ * steps in a row and a second at least. `share` gives the micro-batches of a rank: with 3 ranks one has twice the work and is no straggler.
  */
 export function detectStragglers(view: View, policy: Failover, share: (rank: number) => number): Finding[] {
   if (view.ranks.length < 2) return [];
+  const enough = streak(view, policy);
   return view.ranks.flatMap((rank) => {
-    const own = rank.computeSeconds.values().slice(-policy.stragglerSteps);
-    if (own.length < policy.stragglerSteps) return [];
+    const own = rank.computeSeconds.values().slice(-enough);
+    if (own.length < enough) return [];
     const ratios = own.map(({ step, seconds }) => slowness(view, rank, { step, seconds }, share));
     if (!ratios.every((ratio) => ratio > policy.stragglerFactor)) return [];
     const worst = Math.min(...ratios);
     const why = `rank ${rank.rank} computes ${worst.toFixed(1)} times slower than the others`;
-    const evidence = own.map(({ step, seconds }) => `step ${step}: ${seconds.toFixed(3)} s of computing`);
+    const evidence = own.slice(-4).map(({ step, seconds }) => `step ${step}: ${seconds.toFixed(3)} s of computing`);
     const step = own.at(-1)?.step ?? 0;
     return [
       {
@@ -87,16 +99,17 @@ function slowness(
 }
 
 /**
- * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row. Usual is the median
+ * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row and a second at least. Usual is the median
  * over all links of the attempt before that, so a pool whose links all are narrow has no slow link.
  */
 export function detectSlowLinks(view: View, policy: Failover): Finding[] {
   const links = [...view.links.values()];
   const stepSeconds = median(view.stepSeconds.values()) ?? 0;
+  const enough = streak(view, policy);
   return links.flatMap((link) => {
-    const steps = newestSteps(link, policy.stragglerSteps);
+    const steps = newestSteps(link, enough);
     const from = steps[0];
-    if (from === undefined || steps.length < policy.stragglerSteps) return [];
+    if (from === undefined || steps.length < enough) return [];
     const before = links.flatMap((other) => other.readings.values().filter((reading) => reading.step < from));
     const usual = median(before.map(({ bytes, seconds }) => bytes / seconds));
     if (usual === undefined || before.length < policy.stragglerSteps) return [];

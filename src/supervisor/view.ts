@@ -62,6 +62,8 @@ export interface View {
   blind: readonly { readonly view: string; readonly why: string }[];
 }
 
+/** Steps whose compute times and link readings are kept; a link has two ends. */
+export const readingsKept = 64;
 /** The most that one look counts for: what is longer, the supervisor has slept through. */
 const longestLookSeconds = 0.5;
 
@@ -86,7 +88,7 @@ export function createView(
       saidFinished: false,
       faults: [],
       strikes: [],
-      computeSeconds: recent(16),
+      computeSeconds: recent(readingsKept),
     })),
     links: new Map(),
     stepSeconds: recent(128),
@@ -175,7 +177,7 @@ function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev
   for (const { peer, bytes, seconds } of event.links ?? []) {
     const [low, high] = [Math.min(rank.rank, peer), Math.max(rank.rank, peer)];
     const key = `${low}-${high}`;
-    const link = view.links.get(key) ?? { low, high, readings: recent(64) };
+    const link = view.links.get(key) ?? { low, high, readings: recent(2 * readingsKept) };
     view.links.set(key, link);
     if (seconds > 0) link.readings.add({ step: event.step, bytes, seconds });
   }
