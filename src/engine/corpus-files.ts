@@ -81,14 +81,20 @@ function expand(path: string): string[] {
     return sorted(matching.map((entry) => join(dirname(path), entry.name)));
   }
   if (!statSync(path).isDirectory()) return isText(path) ? [path] : [];
-  // A linked folder is not followed, so that a loop of links ends. A run's own directory is not text, wherever it was put.
-  const entries = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory());
-  const runs = entries.filter((entry) => entry.name === "journal.jsonl").map((entry) => `${entry.parentPath}/`);
-  return sorted(
-    entries
-      .filter((entry) => isText(entry.name) && !runs.some((run) => `${entry.parentPath}/`.startsWith(run)))
-      .map((entry) => join(entry.parentPath, entry.name)),
-  );
+  return sorted(textsBelow(path));
+}
+
+/**
+ * A linked folder is not followed, so that a loop of links ends (readdir's own `recursive` follows links on Node 24 and not
+ * on Node 20). A run's own directory is not text, wherever it was put.
+ */
+function textsBelow(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  if (entries.some((entry) => entry.name === "journal.jsonl")) return [];
+  return entries.flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? textsBelow(path) : isText(entry.name) ? [path] : [];
+  });
 }
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");

@@ -21,6 +21,12 @@ export interface Running {
   readonly finished: Promise<Finished>;
 }
 
+/** A test that fails while a command runs must not leave it behind; SIGTERM lets it stop its workers too. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGTERM");
+});
+
 const binary = resolve(import.meta.dirname, "../../bin/dualgauge.js");
 
 export function start(
@@ -42,6 +48,8 @@ export function start(
     stderr += text;
   });
   const finished = new Promise<Finished>((done, failed) => {
+    running.add(child);
+    child.on("exit", () => running.delete(child));
     child.on("error", failed);
     child.on("close", (code, signal) => done({ code, signal, stdout, stderr }));
   });

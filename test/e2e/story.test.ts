@@ -179,7 +179,9 @@ describe("the story", () => {
 });
 
 /** Keeps a run of this size busy for long enough to be interrupted. */
-const sluggish = { kind: "slow", rank: 0, step: 3, factor: 100, steps: 6 };
+const sluggish = { kind: "slow", rank: 0, step: 3, factor: 120, steps: 6 };
+/** A slow rank is left alone, on a loaded machine too. */
+const patient = { hangSeconds: 600, stragglerFactor: 100_000 };
 
 test("a run that exhausts its ceiling fails with reasons, exit 1, and leaves nothing alive", {
   timeout: 120_000,
@@ -199,7 +201,7 @@ test("a run that exhausts its ceiling fails with reasons, exit 1, and leaves not
 
 test("Ctrl-C ends in order, and the same command goes on to the same weights", { timeout: 120_000 }, async () => {
   const dir = dirOf("interrupted");
-  const file = runFile("interrupted", { steps: 12, faults: [sluggish] });
+  const file = runFile("interrupted", { steps: 12, faults: [sluggish], failover: patient });
   const running = start(["train", file, "--dir", dir]);
   await until(running, /step +3\/12/);
   running.process.kill("SIGINT");
@@ -218,7 +220,7 @@ test("a supervisor killed with -9 loses nothing: status says so, the same comman
   timeout: 120_000,
 }, async () => {
   const dir = dirOf("killed");
-  const file = runFile("killed", { steps: 12, faults: [sluggish] });
+  const file = runFile("killed", { steps: 12, faults: [sluggish], failover: patient });
   const running = start(["train", file, "--dir", dir]);
   await until(running, /step +3\/12/);
   running.process.kill("SIGKILL");
