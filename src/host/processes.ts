@@ -71,16 +71,20 @@ function deliver(target: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** Living processes whose command line or group fits; reads all of /proc, so it is for start-up and stopping, not for a tick. */
-export function findProcesses(
-  fits: (found: { commandLine: readonly string[]; group: number }) => boolean,
-): ProcessIdentity[] {
+export interface FoundProcess {
+  readonly identity: ProcessIdentity;
+  readonly commandLine: readonly string[];
+  readonly group: number;
+}
+
+/** All living processes; reads all of /proc, so it is for start-up and stopping, not for a tick. */
+export function listProcesses(): FoundProcess[] {
   return readdirSync("/proc").flatMap((entry) => {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) return [];
     const found = stat(pid);
     if (found === undefined || isDead(found)) return [];
-    return fits({ commandLine: commandLine(pid), group: found.group }) ? [{ pid, startTicks: found.startTicks }] : [];
+    return [{ identity: { pid, startTicks: found.startTicks }, commandLine: commandLine(pid), group: found.group }];
   });
 }
 

@@ -10,7 +10,7 @@ import type { RunState } from "./state.ts";
 export interface FaultReport {
   /** `<n>` of a detected fault, `injected:<pool>/<index>` of one that was not detected. */
   readonly id: string;
-  /** The injected kind (`crash`) where it was injected, else what was detected (`process-signal`). */
+  /** Of an injected fault kind, rank and step are those of the injection (`crash`); else what was detected (`process-signal`). */
   readonly kind: string;
   readonly detectedKind: string | null;
   readonly category: string | null;
@@ -34,19 +34,20 @@ export interface FaultReport {
 
 /** Detected faults in order, then injected ones that struck unseen, then those that never struck. */
 export function faultReports(state: RunState): FaultReport[] {
-  const kinds = new Map(state.created?.injections.map((injection) => [injection.fault, injection]));
+  const strikes = new Map(state.strikes.map((strike) => [strike.detectedAs, strike]));
   const detected = state.faults.map((fault): FaultReport => {
     const { detected: found, decision } = fault;
+    const strike = strikes.get(fault.id);
     return {
       id: String(fault.id),
-      kind: (fault.injection && kinds.get(fault.injection)?.kind) ?? found.kind,
+      kind: strike?.kind ?? found.kind,
       detectedKind: found.kind,
       category: found.category,
       scope: found.scope,
-      rank: found.rank,
+      rank: strike?.rank ?? found.rank,
       node: found.node,
       pool: fault.pool,
-      step: found.step,
+      step: strike?.step ?? found.step,
       epoch: fault.epoch,
       detectedBy: found.detectedBy,
       detectSeconds: found.detectSeconds,

@@ -6,21 +6,29 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { Clock } from "../host/clock.ts";
 import { systemErrorCode } from "../host/files.ts";
-import { findProcesses, type ProcessIdentity, processStatus, signalGroup, signalProcess } from "../host/processes.ts";
+import {
+  type FoundProcess,
+  listProcesses,
+  type ProcessIdentity,
+  processStatus,
+  signalGroup,
+  signalProcess,
+} from "../host/processes.ts";
 import type { LivingAttempt } from "./launcher.ts";
 import { type AttemptFiles, attemptFiles, parseRecord } from "./local-observe.ts";
 
 /** Everything that lives of any attempt under `folder`: agents by their command line, and what shares their process group. */
 export function livingAttempts(folder: string): LivingAttempt[] {
-  const found = new Map<number, ProcessIdentity | null>();
-  for (const entry of existsSync(folder) ? readdirSync(folder) : []) {
-    const epoch = Number(entry);
-    if (!Number.isInteger(epoch)) continue;
-    const members = membersOf(attemptFiles(folder, epoch));
-    if (members.agent !== undefined) found.set(epoch, members.agent);
-    else if (members.others.length > 0) found.set(epoch, null);
-  }
-  return [...found].map(([epoch, agent]) => ({ epoch, agent })).sort((a, b) => a.epoch - b.epoch);
+  const processes = listProcesses();
+  return (existsSync(folder) ? readdirSync(folder) : [])
+    .map(Number)
+    .filter(Number.isInteger)
+    .sort((a, b) => a - b)
+    .flatMap((epoch): LivingAttempt[] => {
+      const { agent, others } = membersOf(attemptFiles(folder, epoch), processes);
+      if (agent !== undefined) return [{ epoch, agent }];
+      return others.length > 0 ? [{ epoch, agent: null }] : [];
+    });
 }
 
 interface Members {
@@ -29,12 +37,12 @@ interface Members {
 }
 
 /** Living processes of an attempt. The agent leads its process group, so what it started carries the agent's pid as group. */
-function membersOf(files: AttemptFiles): Members {
+function membersOf(files: AttemptFiles, processes: readonly FoundProcess[]): Members {
   const recorded = readRecordedPids(files);
-  const agents = findProcesses(({ commandLine }) => isAgentOf(commandLine, files));
+  const agents = processes.filter(({ commandLine }) => isAgentOf(commandLine, files)).map(({ identity }) => identity);
   const agent = agents[0];
   const group = agent?.pid ?? recorded.agent?.pid;
-  const inGroup = group === undefined ? [] : findProcesses((found) => found.group === group);
+  const inGroup = processes.filter((found) => found.group === group).map(({ identity }) => identity);
   // A group outlives its leader only through members; its number cannot be given to another process meanwhile.
   const ofAttempt = recorded.workers.filter((worker) => processStatus(worker) !== "gone");
   const groupIsOurs =
@@ -75,7 +83,7 @@ export async function stopAttempt(
   const started = clock.monotonicSeconds();
   let asked = false;
   for (;;) {
-    const { agent, others } = membersOf(files);
+    const { agent, others } = membersOf(files, listProcesses());
     const members = agent === undefined ? others : [agent, ...others];
     if (members.length === 0) return;
     // The agent keeps the grace itself; half a second more is for its own work.

@@ -109,10 +109,12 @@ function corruption(id: number, checkpoint: CheckpointRef, why: string): EventDr
 }
 
 /** To disk, so that it outlives this host's memory; with a full disk the one in memory has to do. */
-async function carry({ log, tiers }: World, checkpoint: CheckpointRef): Promise<CheckpointRef> {
+export async function carry({ log, tiers }: World, checkpoint: CheckpointRef): Promise<CheckpointRef> {
   if (checkpoint.tier === "disk") return checkpoint;
   try {
     const promoted = await tiers.promote(checkpoint);
+    // Spoilt since it was verified a moment ago: whoever loads it will say so, and then it is set aside.
+    if (promoted === undefined) return checkpoint;
     log.append([{ type: "checkpoint-promoted", data: { from: checkpoint.path, checkpoint: promoted } }]);
     return promoted;
   } catch (error) {

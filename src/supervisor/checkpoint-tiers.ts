@@ -4,7 +4,7 @@
  */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { listCheckpoints } from "../checkpoint/checkpoint-folder.ts";
+import { cleanLeftovers, listCheckpoints } from "../checkpoint/checkpoint-folder.ts";
 import { CorruptCheckpoint } from "../checkpoint/corrupt-checkpoint.ts";
 import { promote } from "../checkpoint/promote.ts";
 import { quarantine } from "../checkpoint/quarantine.ts";
@@ -24,6 +24,8 @@ export function checkpointTiers(folders: { memory: string; disk: string; quarant
   ] as const;
   return {
     async newest(beforeStep) {
+      // Asked only while no attempt lives: what a killed writer left half is nobody's.
+      for (const { folder } of places) cleanLeftovers(folder);
       const candidates: CheckpointRef[] = places
         .flatMap(({ tier, folder }) => listCheckpoints(folder).map(({ step, path }) => ({ path, step, tier })))
         .sort((a, b) => b.step - a.step);
@@ -51,8 +53,13 @@ export function checkpointTiers(folders: { memory: string; disk: string; quarant
       }
     },
     async promote(checkpoint) {
-      const { path, step } = await promote(checkpoint.path, folders.disk);
-      return { path, step, tier: "disk" };
+      try {
+        const { path, step } = await promote(checkpoint.path, folders.disk);
+        return { path, step, tier: "disk" };
+      } catch (error) {
+        if (error instanceof CorruptCheckpoint) return undefined;
+        throw error;
+      }
     },
     async weightsSha256(checkpoint) {
       const file = openSafetensors(join(checkpoint.path, weightsFile));

@@ -59,6 +59,10 @@ function endOf(attempt: Attempt, plan: Decision | undefined): Intent | undefined
   if (attempt.completed !== undefined) {
     return { type: "end-attempt", outcome: "completed", why: `step ${attempt.completed.step} is completed` };
   }
+  // The launch did not get as far as saying whether it succeeded (the disk was full): whatever came of it is ended.
+  if (attempt.status === "intended") {
+    return { type: "end-attempt", outcome: "never-started", why: "the launch was not completed" };
+  }
   // A stop without a plan was a person's; the supervisor that asked for it died before it was done.
   if (attempt.status === "stopping") return { type: "end-attempt", outcome: "stopped", why: "was being stopped" };
   return undefined;

@@ -7,7 +7,7 @@ import type { Failover } from "../spec/run-file.ts";
 import { startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
 import { median } from "./recent.ts";
-import { type LinkView, type RankView, readingsKept, type View } from "./view.ts";
+import { type LinkView, readingsKept, type View } from "./view.ts";
 
 /** Losses before a spike can be told from the start of training. */
 const lossHistory = 8;
@@ -56,46 +56,41 @@ export function detectLossSpike(view: View, state: RunState, policy: Failover): 
 export function detectStragglers(view: View, policy: Failover, share: (rank: number) => number): Finding[] {
   if (view.ranks.length < 2) return [];
   const enough = streak(view, policy);
+  const times = timesByStep(view, enough, share);
   return view.ranks.flatMap((rank) => {
     const own = rank.computeSeconds.values().slice(-enough);
     if (own.length < enough) return [];
-    const ratios = own.map(({ step, seconds }) => slowness(view, rank, { step, seconds }, share));
+    const ratios = own.map(({ step, seconds }) => slowness(seconds, share(rank.rank), times.get(step) ?? []));
     if (!ratios.every((ratio) => ratio > policy.stragglerFactor)) return [];
     const worst = Math.min(...ratios);
     const why = `rank ${rank.rank} computes ${worst.toFixed(1)} times slower than the others`;
     const evidence = own.slice(-4).map(({ step, seconds }) => `step ${step}: ${seconds.toFixed(3)} s of computing`);
-    const step = own.at(-1)?.step ?? 0;
-    return [
-      {
-        ...plainFinding,
-        kind: "straggler",
-        rank: rank.rank,
-        step,
-        detectedBy: "step-time",
-        since: startOf(rank),
-        why,
-        evidence,
-      },
-    ];
+    const ids = { rank: rank.rank, step: own.at(-1)?.step ?? 0, since: startOf(rank) };
+    return [{ ...plainFinding, ...ids, kind: "straggler", detectedBy: "step-time", why, evidence }];
   });
 }
 
-function slowness(
-  view: View,
-  rank: RankView,
-  { step, seconds }: { step: number; seconds: number },
-  share: (rank: number) => number,
-): number {
-  const others = view.ranks
-    .filter((other) => other.rank !== rank.rank)
-    .flatMap((other) =>
-      other.computeSeconds
-        .values()
-        .flatMap((entry) => (entry.step === step ? [entry.seconds / share(other.rank)] : [])),
-    );
-  const usual = median(others);
-  if (usual === undefined || seconds - usual * share(rank.rank) < noiseSeconds) return 0;
-  return seconds / share(rank.rank) / usual;
+/** Of each recent step, all ranks' seconds per micro-batch, sorted. */
+function timesByStep(view: View, steps: number, share: (rank: number) => number): Map<number, number[]> {
+  const times = new Map<number, number[]>();
+  for (const rank of view.ranks) {
+    for (const { step, seconds } of rank.computeSeconds.values().slice(-steps)) {
+      const list = times.get(step) ?? [];
+      times.set(step, list);
+      list.push(seconds / share(rank.rank));
+    }
+  }
+  for (const list of times.values()) list.sort((a, b) => a - b);
+  return times;
+}
+
+/** How many times slower than the median of the others; 0 when the difference is noise or there are no others. */
+function slowness(seconds: number, share: number, sorted: readonly number[]): number {
+  const own = seconds / share;
+  // Whoever is suspected is slower than the median, so leaving it out moves the middle by half a place down.
+  const usual = sorted[Math.ceil((sorted.length - 1) / 2) - 1];
+  if (usual === undefined || usual >= own || seconds - usual * share < noiseSeconds) return 0;
+  return own / usual;
 }
 
 /**

@@ -62,7 +62,8 @@ export async function superviseRun(options: RunOptions): Promise<RunState> {
     if (state.created === undefined) writeDurably(folders.runFile, run.text);
     const memory = memoryTier(run.file.name, folders.root);
     mkdirSync(memory.folder, { recursive: true, mode: 0o700 });
-    const startedAt = clock.wallSeconds() - clock.monotonicSeconds();
+    // A wall clock that was set back since the last supervisor must not make time stand still.
+    const startedAt = Math.max(clock.wallSeconds(), state.at) - clock.monotonicSeconds();
     const log = openLog({
       run: run.file.name,
       state,

@@ -8,7 +8,7 @@ import type { EventDraft } from "../journal/event.ts";
 import type { RunState } from "../journal/state.ts";
 import type { Observation } from "../launcher/launcher.ts";
 import { BadInput } from "../spec/bad-input.ts";
-import { act, endAttempt } from "./act.ts";
+import { act, carry, endAttempt } from "./act.ts";
 import { decide } from "./decide.ts";
 import { detect } from "./detect.ts";
 import { facts } from "./facts.ts";
@@ -28,20 +28,22 @@ const storagePatienceSeconds = 60;
 export async function supervise(world: World, signal: AbortSignal): Promise<RunState> {
   const { log, clock, launcher } = world;
   const memory: Memory = { view: undefined, seen: undefined, unwritten: [], unwritableSince: undefined };
-  if (!(await takeOver(world, memory))) return log.state();
+  if (!(await atOnce(takeOver(world, memory)))) return log.state();
   let nextLeaseCheck = 0;
   for (;;) {
     if (clock.monotonicSeconds() >= nextLeaseCheck) {
       world.checkLease();
       nextLeaseCheck = clock.monotonicSeconds() + leaseCheckSeconds;
     }
-    if (signal.aborted) return interrupt(world, String(signal.reason ?? "SIGINT"));
+    if (signal.aborted) return atOnce(interrupt(world, String(signal.reason ?? "SIGINT")));
     watch(world, memory);
     await carryOut(world, memory, signal);
     if (log.state().phase === "finished" || log.state().phase === "failed") break;
     if (signal.aborted) continue;
-    await clock.wait(shortestTickSeconds);
-    await clock.wait(tickSeconds - shortestTickSeconds, launcher.changed());
+    const before = clock.monotonicSeconds();
+    await clock.wait(tickSeconds, launcher.changed());
+    const waited = clock.monotonicSeconds() - before;
+    if (waited < shortestTickSeconds) await clock.wait(shortestTickSeconds - waited);
   }
   log.append([{ type: "supervisor-stopped", data: { reason: "ended", signal: null } }]);
   return log.state();
@@ -110,21 +112,18 @@ function watch(world: World, memory: Memory): void {
 }
 
 /** Appends, or keeps the facts while the disk is full: without a journal nothing is decided and nothing is done. */
-function write({ log, clock }: World, memory: Memory, drafts: readonly EventDraft[]): void {
+function write(world: World, memory: Memory, drafts: readonly EventDraft[]): void {
+  const { log } = world;
   const all = [...memory.unwritten, ...drafts];
   try {
     log.append(all);
     memory.unwritten = [];
-    memory.unwritableSince = undefined;
+    if (all.length > 0) memory.unwritableSince = undefined;
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === undefined) throw error;
     memory.unwritten = all;
-    memory.unwritableSince ??= clock.monotonicSeconds();
-    if (clock.monotonicSeconds() - memory.unwritableSince < storagePatienceSeconds) return;
-    throw new BadInput(
-      `journal.jsonl: cannot be written (${code}); free space, then run the same command: the workers go on meanwhile`,
-    );
+    waitForStorage(world, memory, code);
   }
 }
 
@@ -134,13 +133,39 @@ async function carryOut(world: World, memory: Memory, signal: AbortSignal): Prom
     if (intent === undefined) return;
     try {
       await act(world, intent);
+      memory.unwritableSince = undefined;
     } catch (error) {
-      // A full disk: the intent is decided anew from the same state when there is space.
-      if (systemErrorCode(error) !== "ENOSPC") throw error;
-      memory.unwritableSince ??= world.clock.monotonicSeconds();
-      if (world.clock.monotonicSeconds() - memory.unwritableSince >= storagePatienceSeconds) throw error;
+      // The intent is decided anew from the same state when there is space.
+      const code = systemErrorCode(error);
+      if (code === undefined || !storageErrors.has(code)) throw error;
+      waitForStorage(world, memory, code);
       return;
     }
+  }
+}
+
+/** Full, over quota, read-only, or failing: a person may mend it while the workers go on. */
+const storageErrors = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO"]);
+
+/** BadInput once the storage could not be written for long enough. */
+function waitForStorage({ clock }: World, memory: Memory, code: string): void {
+  memory.unwritableSince ??= clock.monotonicSeconds();
+  if (clock.monotonicSeconds() - memory.unwritableSince < storagePatienceSeconds) return;
+  throw new BadInput(
+    `the run's directory: cannot be written (${code}); free space or mend it, then run the same command: the workers go on meanwhile`,
+  );
+}
+
+/** At the beginning and the end nobody can wait for space: a person is told at once. */
+async function atOnce<T>(doing: Promise<T>): Promise<T> {
+  try {
+    return await doing;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === undefined || !storageErrors.has(code)) throw error;
+    throw new BadInput(
+      `the run's directory: cannot be written (${code}); free space or mend it, then run the same command`,
+    );
   }
 }
 
@@ -151,16 +176,9 @@ async function interrupt(world: World, signal: string): Promise<RunState> {
   if (attempt !== undefined && attempt.status !== "ended") {
     await endAttempt(world, { type: "end-attempt", outcome: "stopped", why: `stopped by ${signal}` });
   }
+  // In memory it would not outlive a restart of the host.
   const { newest } = await tiers.newest(null);
-  if (newest?.tier === "memory") {
-    try {
-      const checkpoint = await tiers.promote(newest);
-      log.append([{ type: "checkpoint-promoted", data: { from: newest.path, checkpoint } }]);
-    } catch (error) {
-      // It stays in memory, where the same command finds it unless the host restarts first.
-      if (systemErrorCode(error) === undefined) throw error;
-    }
-  }
+  if (newest !== undefined) await carry(world, newest);
   log.append([{ type: "supervisor-stopped", data: { reason: "signal", signal } }]);
   return log.state();
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { findProcesses } from "../../src/host/processes.ts";
+import { listProcesses } from "../../src/host/processes.ts";
 import { reduce } from "../../src/journal/reduce.ts";
 import type { TrainDocument } from "../../src/journal/select.ts";
 import { random } from "../../src/spec/random.ts";
@@ -72,7 +72,8 @@ function start(
   return { child, ended };
 }
 
-const living = (dir: string) => findProcesses(({ commandLine }) => commandLine.some((part) => part.startsWith(dir)));
+const living = (dir: string) =>
+  listProcesses().filter(({ commandLine }) => commandLine.some((part) => part.startsWith(dir)));
 const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 async function until(what: string, holds: () => boolean): Promise<void> {

@@ -31,6 +31,20 @@ describe("ten faults over two pools", () => {
   });
 });
 
+test("the journal's disk is full for a while, at any time: nothing is decided meanwhile, and the run ends the same", async () => {
+  const undisturbed = await weightsOf(scheduleSteps);
+  for (let seed = 0; seed < 40; seed++) {
+    const from = 0.2 + 0.7 * seed;
+    const result = await simulate({ seed, file: tenFaults(seed), diskFull: { from, to: from + 1 + (seed % 30) } });
+    expectGood(result, seed);
+    expect(result.state.finished?.weightsSha256, replay(seed)).toBe(undisturbed);
+    const meanwhile = result.events.filter(
+      ({ at }) => at - (result.events[0]?.at ?? 0) > from + 0.3 && at - (result.events[0]?.at ?? 0) < from + 1,
+    );
+    expect(meanwhile, replay(seed)).toEqual([]);
+  }
+});
+
 describe("a healthy run, however restless", () => {
   test.each(Array.from({ length: 10 }, (_, block) => [block * 20]))("seeds from %i on", async (from) => {
     for (let seed = from; seed < from + 20; seed++) {

@@ -30,6 +30,8 @@ export interface Simulation {
    * append (an intent is stored and not acted on), or `before` it (something was done and its outcome is not stored).
    */
   readonly kills?: readonly { readonly append: number; readonly when: "before" | "after" }[];
+  /** From when to when, in seconds since the start, the journal's disk is full. */
+  readonly diskFull?: { readonly from: number; readonly to: number };
   /** Virtual seconds after which the run counts as stuck. */
   readonly limitSeconds?: number;
 }
@@ -47,7 +49,7 @@ export interface SimulationResult {
 }
 
 export async function simulate(options: Simulation): Promise<SimulationResult> {
-  const { seed, file, temper = calm, kills = [], limitSeconds = 20_000 } = options;
+  const { seed, file, temper = calm, kills = [], diskFull, limitSeconds = 20_000 } = options;
   const clock = virtualClock();
   const cluster = simulatedCluster({ clock, seed, temper });
   const lines: string[] = [];
@@ -58,6 +60,10 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
   while (end === undefined) {
     const events = replay(lines);
     const world = simulatedWorld({ file, cluster, events }, (text) => {
+      const since = clock.monotonicSeconds() - 1_000;
+      if (diskFull !== undefined && since >= diskFull.from && since < diskFull.to) {
+        throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+      }
       appends++;
       const kill = kills.find(({ append }) => append === appends);
       if (kill?.when === "before") throw new Killed();
