@@ -11,6 +11,8 @@ import { bigramBackend } from "./bigram-backend.ts";
 const text = "The whale is a whale — and the sea is the sea.\n\nUser: no\n\nThe end of the whale.";
 const loopback = { host: "127.0.0.1", port: 0 };
 let running = 0;
+/** While set, generations wait for it before their first piece. */
+let gate: Promise<void> | undefined;
 let abandoned = 0;
 
 /** Counts what is generated and what is given up, so that a test can see an abort arrive. */
@@ -20,6 +22,7 @@ function counted(backend: Backend): Backend {
     async *generate(request, signal) {
       running++;
       try {
+        await gate;
         yield* backend.generate(request, signal);
       } finally {
         running--;
@@ -191,18 +194,24 @@ describe("the line", () => {
     expect(abandoned).toBeGreaterThan(before);
   });
   test("more than the line holds is refused at once and says so", async () => {
-    const abort = new AbortController();
-    const refused: unknown[] = [];
-    await new Promise<void>((resolve) => {
-      for (let index = 0; index < 12; index++) {
-        client.completions
-          .create({ model: "whale", prompt: "T", max_tokens: 50_000, stop: "\u0000" }, { signal: abort.signal })
-          .catch((error: unknown) => {
-            if (refused.push(error) === 12 - 1 - 4) resolve();
-          });
-      }
+    let open = (): void => undefined;
+    gate = new Promise((resolve) => {
+      open = resolve;
     });
-    abort.abort();
+    const refused: unknown[] = [];
+    const answered: unknown[] = [];
+    const all = Array.from({ length: 12 }, () =>
+      client.completions.create({ model: "whale", prompt: "T", max_tokens: 2 }).then(
+        (answer) => answered.push(answer),
+        (error: unknown) => {
+          // The line can only be let go on once all that do not fit into it have been told so.
+          if (refused.push(error) === 12 - 1 - 4) open();
+        },
+      ),
+    );
+    await Promise.all(all);
+    gate = undefined;
+    expect(answered).toHaveLength(1 + 4);
     for (const error of refused) expect(error).toMatchObject({ status: 503, code: "overloaded" });
   });
 });
