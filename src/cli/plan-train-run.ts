@@ -219,7 +219,11 @@ function searched(prepared: PreparedQuestion, schedule: Schedule | null, options
   const keep = wholeNumber("--alternatives", Number(options.alternatives), 0, 1000);
   const search = searchLayouts(prepared, {
     fixed: {},
-    schedules: schedule ? [schedule] : ["1f1b", "interleaved"],
+    schedules: schedule
+      ? [schedule]
+      : prepared.question.stack === "deepseek"
+        ? ["1f1b", "dualpipe"]
+        : ["1f1b", "interleaved"],
     keep,
   });
   if (search.best) return { best: search.best, search };

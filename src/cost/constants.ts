@@ -18,7 +18,7 @@ export const chipClasses = ["ampere", "hopper", "blackwell", "blackwellUltra", "
 export type ChipClass = (typeof chipClasses)[number];
 
 /** Software stacks by how they launch, fuse and overlap. */
-export const stacks = [
+const fittedStacks = [
   "megatron-2021",
   "megatron-2022",
   "megatron-core",
@@ -30,7 +30,14 @@ export const stacks = [
   "mindspeed",
   "maxtext",
 ] as const;
+/** DeepSeek's own software is modelled from its report alone (deepseek.ts): no run of it is fitted and it has no constant. */
+export const stacks = [...fittedStacks, "deepseek"] as const;
 export type Stack = (typeof stacks)[number];
+
+/** How much slower than the model a stack as a whole is: fitted, or 1 where nothing was. */
+export function stackScale(constants: Constants, stack: Stack): number {
+  return stack === "deepseek" ? 1 : constants[`stack.${stack}`];
+}
 
 export const constantPriors = {
   "gemm.ampere": prior(0.86, 0.06, "share of dense peak a large GEMM reaches"),

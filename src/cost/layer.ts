@@ -3,6 +3,7 @@
  * Knows: the products, attention, elementwise passes and launch gaps of each kind of layer. Does not know: pipelines, networks.
  */
 import type { Layout } from "../spec/layout.ts";
+import { expertImbalance } from "./deepseek.ts";
 import { gemmFlopsPerSecond, gemmSeconds, memorySeconds, productFlopsPerSecond } from "./gemm.ts";
 import { expertTensorRanks, type StepSetup } from "./setup.ts";
 
@@ -74,6 +75,22 @@ function projectionSeconds(setup: StepSetup, layout: Layout, tokens: number): nu
   return gemmSeconds(hardware, c, rate, tokens, hidden, width) + quantize;
 }
 
+/** Query, key and value up-projections of latent attention, mean over all layers, forward; 0 without latents. */
+export function upProjectionSeconds(setup: StepSetup, layout: Layout): number {
+  const { shape, hardware, constants: c } = setup;
+  const { mla, heads, headDim, layers } = shape.architecture;
+  if (!mla) return 0;
+  const tokens = (layout.microBatch * setup.seq) / layout.cp;
+  const rate = gemmFlopsPerSecond(hardware, c);
+  const keysAndValues = (heads * (mla.nopeHeadDim + mla.valueHeadDim)) / layout.tp;
+  const queries =
+    mla.queryRank > 0 ? gemmSeconds(hardware, c, rate, tokens, mla.queryRank, (heads * headDim) / layout.tp) : 0;
+  return (
+    (shape.kinds.attention / layers) *
+    (queries + gemmSeconds(hardware, c, rate, tokens, mla.keyValueRank, keysAndValues))
+  );
+}
+
 function recurrentSeconds(setup: StepSetup, layout: Layout, tokens: number): number {
   const { shape, hardware, constants: c } = setup;
   const mixer = shape.architecture.recurrent;
@@ -130,7 +147,7 @@ function mixtureSeconds(setup: StepSetup, layout: Layout, tokens: number): numbe
     gemmSeconds(hardware, c, rate, perExpert, input, up * width) +
     gemmSeconds(hardware, c, rate, perExpert, width, input);
   const inner = memorySeconds(hardware, c, c.activation * 2 * perExpert * width * up);
-  const balance = setup.forcedBalance || layout.ep === 1 ? 1 : c["moe.imbalance"];
+  const balance = layout.ep === 1 ? 1 : expertImbalance(setup);
   const quantize = quantizeSeconds(setup, perExpert * (input + width));
   const routed = localExperts * (one * c["gemm.grouped"] + inner + quantize) * balance;
   const router = gemmSeconds(hardware, c, hardware.peakFlopsPerSecond / 2, own, hidden, moe.experts);
@@ -169,6 +186,7 @@ function attentionSeconds(setup: StepSetup, layout: Layout, tokens: number): num
     const newer = chip === "hopper" || chip === "blackwell" || chip === "blackwellUltra";
     const rate =
       hardware.peakFlopsPerSecond *
+      hardware.computeShare *
       c[`attention.${chip}`] *
       (newer ? c["attention.older"] ** setup.attentionAge : 1) *
       ((headDim * 1.2) / (headDim + c["attention.headDim"]));

@@ -4,9 +4,10 @@
  */
 import type { Accelerator } from "../catalog/accelerators.ts";
 import type { Constants, Stack } from "../cost/constants.ts";
+import { momentsInHalf, withoutCommunicationCores } from "../cost/deepseek.ts";
 import { trainingFlopsPerToken } from "../cost/flops.ts";
 import { type Hardware, hardwareFor, type TrainingPrecision } from "../cost/hardware.ts";
-import { deviceMemory, type MemoryParts, stageMemory } from "../cost/memory.ts";
+import { deviceMemory, fullOptimizerBytes, type MemoryParts, stageMemory } from "../cost/memory.ts";
 import { completion, type FailureCosts, goodputClosedForm } from "../cost/reliability.ts";
 import { modelShape, type StepSetup } from "../cost/setup.ts";
 import { type StepParts, stepSeconds } from "../cost/step.ts";
@@ -101,7 +102,7 @@ function setupFor(question: TrainingQuestion, hardware: Hardware): StepSetup {
   const { architecture, seq, constants, stack, globalBatch, precision } = question;
   return {
     shape: modelShape(architecture, seq),
-    hardware,
+    hardware: stack === "deepseek" ? withoutCommunicationCores(hardware) : hardware,
     constants,
     stack,
     seq,
@@ -114,10 +115,12 @@ function setupFor(question: TrainingQuestion, hardware: Hardware): StepSetup {
     staticRouting: false,
     adaptersOnly: false,
     rowwiseScaling: false,
-    blockScaled: precision === "fp4" || (precision === "fp8" && hardware.chip.startsWith("blackwell")),
+    blockScaled:
+      precision === "fp4" || (precision === "fp8" && (stack === "deepseek" || hardware.chip.startsWith("blackwell"))),
     releaseYears: 0,
     fusedElementwise: true,
     offloadedOptimizer: false,
+    optimizerBytes: stack === "deepseek" ? momentsInHalf : fullOptimizerBytes,
   };
 }
 
