@@ -79,6 +79,14 @@ Where it is off, and why:
 
 ${keptOut()}
 
+Physics tried on this tail, each by the same leave-one-out fit (before: median 4.9 %, p90 23.2 %):
+
+| tried | constants | median | p90 | kept |
+|---|--:|--:|--:|---|
+| attention slower on short rows (keys per query over keys plus a half length) | +1 | 5.1 % | 23.2 % | no: it helps torchtitan at 32 to 256 Ki and hurts Ascend at 32 Ki |
+| experts with biases add them in kernels of their own (GPT-OSS), at the factor of uncompiled kernels | 0 | 4.9 % | 21.5 % | no: it bent that factor for eager runs |
+| the same with its own factor; four constants that stayed near their guess held there | −3 | 4.9 % | 21.5 % | yes |
+
 Worst fifteen:
 
 | run | quantity | predicted | measured | error |

@@ -146,13 +146,18 @@ function mixtureSeconds(setup: StepSetup, layout: Layout, tokens: number): numbe
   const one =
     gemmSeconds(hardware, c, rate, perExpert, input, up * width) +
     gemmSeconds(hardware, c, rate, perExpert, width, input);
-  const inner = memorySeconds(hardware, c, c.activation * 2 * perExpert * width * up);
+  const inner = memorySeconds(hardware, c, c.activation * biasedExperts(setup) * 2 * perExpert * width * up);
   const balance = layout.ep === 1 ? 1 : expertImbalance(setup);
   const quantize = quantizeSeconds(setup, perExpert * (input + width));
   const routed = localExperts * (one * c["gemm.grouped"] + inner + quantize) * balance;
   const router = gemmSeconds(hardware, c, hardware.peakFlopsPerSecond / 2, own, hidden, moe.experts);
   const latent = moe.latent > 0 ? gemmSeconds(hardware, c, rate, own, hidden, 2 * moe.latent) : 0;
   return routed + router + latent + mlpSeconds(setup, tokens, hidden, moe.sharedFfn / layout.tp);
+}
+
+/** Experts with biases add them, and sum their gradients, in kernels of their own: grouped products fuse no epilogue. */
+function biasedExperts({ shape, constants: c }: StepSetup): number {
+  return shape.architecture.bias === "all" ? c["moe.biases"] : 1;
 }
 
 /** Gathering routed tokens by expert and back: memory passes over tokens × experts per token × width. */
@@ -165,6 +170,7 @@ function permuteSeconds(setup: StepSetup, layout: Layout, tokens: number): numbe
     setup.hardware,
     setup.constants,
     setup.constants["moe.permute"] *
+      biasedExperts(setup) *
       setup.constants["release.moe"] ** setup.releaseYears *
       2 *
       own *
