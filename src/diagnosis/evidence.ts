@@ -22,17 +22,25 @@ const tests = /\b(?:PASSED|passed|XFAIL|test_\w+|ok \d+ -)\b|::test_/;
 /** `data`: no evidence at all. `told`: evidence of something that the speaker himself survived. */
 export type Evidence = "report" | "told" | "data";
 
-/** What the words at `start`…`end` of the line's body are. `indentedIsReport` for stacks whose reports are indented. */
-export function evidenceOf(line: LogLine, start: number, end: number, indentedIsReport: boolean): Evidence {
+/** What the words at `start`…`end` of the line's body are. `indentedIsReport`: for stacks whose reports are indented; `numbers`: lists of numbers have keys like data ("consumed samples: 12"). */
+export function evidenceOf(
+  line: LogLine,
+  start: number,
+  end: number,
+  { indentedIsReport, numbers }: { indentedIsReport: boolean; numbers: boolean },
+): Evidence {
   const { body, level } = line;
   if (comment.test(body) || settings.test(body) || frame.test(body) || tests.test(body)) return "data";
   if (!indentedIsReport && indented.test(body)) return "data";
   const before = body.slice(0, start);
-  if (/^\s*[{[]\s*["']/.test(before)) return "data";
-  if (dataKey.test(before)) return "data";
+  if (/^\s*[{[]\s*["']/.test(before) && !(numbers && /^\s*\{'?"?(?:loss|train_loss|step|epoch|grad_norm)/.test(body)))
+    return "data";
+  if (!numbers && dataKey.test(before)) return "data";
+  if (/^(?:\s+(?:events?|errors?|count|total|detected|seen))?\s*[:=]\s*0\s*(?:$|[,;|])/.test(body.slice(end)))
+    return "data";
   if (quoted(before, body.slice(end))) return "data";
   if (pastTalk.test(before) && level !== "error") return "data";
-  if (recovering.test(body)) return "told";
+  if (!numbers && recovering.test(body)) return "told";
   return "report";
 }
 

@@ -36,7 +36,7 @@ const rankPrefix =
   /^\[?(?:default|rank|Rank )(\d{1,6})\]?:(?:\[|\s|$)?|^(?:\[rank |\[Rank )(\d{1,6})\]\s?|^(\d{1,5}): /;
 const actorPrefix = /^\((?:[A-Za-z_]\w*)(?:\s+rank=(\d+))?(?:\s+pid=(\d+))?(?:,\s*ip=[\d.]+)?\)\s/;
 const actorRank = /^\(\w*?_?(?:TP|DP|rank|Rank|Worker_)(\d+)\b/;
-const hostPrefix = /^(?!E[A-Z]\d{4}|[\w.]*(?:Error|Exception))(?:[a-zA-Z][\w.-]*\d[\w.-]*):\s(?=\S)/;
+const hostPrefix = /^(?!E[A-Z]\d{4}|E\d{5}|[\w.]*(?:Error|Exception))(?:[a-zA-Z][\w.-]*\d[\w.-]*):\s(?=\S)/;
 const syslogHost = /^[\w.-]+ (?:kernel|nv-fabricmanager|nvidia-persistenced|systemd|slurmd|kubelet)(?:\[\d+\])?:\s?/;
 const levelPrefix = new RegExp(`^[[(<]?${levelWord}[\\])>]?(?:[:|]|\\s|(?=\\d{4}-))\\s?`);
 const dashLevel = new RegExp(`^\\s?[-|]\\s?(?:[\\w.:]+\\s?[-|]\\s?)?${levelWord}\\s*[-|:]?\\s`);

@@ -78,7 +78,9 @@ function byFamily(line: LogLine, family: keyof typeof families): Match | undefin
   const cleared =
     family === "npu-event" && /\bassert(?:ion)?["']?\s*[:=]\s*["']?0\b|\brecover(?:ed|y)\b|\bresume\b/i.test(line.body);
   const harmless = family === "sxid" && /\bnon-fatal\b/i.test(line.body) && match.severity === "fatal";
-  return { ...match, code, severity: cleared ? "notice" : harmless ? "degraded" : match.severity };
+  // A code of the hardware says more than any words around it; a code of the layers above it says less.
+  const weight = family === "xid" || family === "sxid" || family === "npu-event" ? 1000 : 1;
+  return { ...match, code, weight, severity: cleared ? "notice" : harmless ? "degraded" : match.severity };
 }
 
 /** An exception's last line begins with its name; a name that nobody listed is the program's own. */
@@ -111,7 +113,8 @@ function byRule(
 function spot(body: string, all: readonly string[], before: string): { start: number; length: number } | undefined {
   let start = Number.POSITIVE_INFINITY;
   let length = 0;
-  for (const text of all) {
+  for (const whole of all) {
+    const text = whole.trim();
     const at = body.indexOf(text);
     if (at >= 0) {
       start = Math.min(start, at);
@@ -130,7 +133,10 @@ function judge(
   length: number,
   groups: Readonly<Record<string, string | undefined>> = {},
 ): Match | undefined {
-  const evidence = evidenceOf(line, start, start + length, rule.platform === "ascend" || rule.family === "exit-code");
+  const evidence = evidenceOf(line, start, start + length, {
+    indentedIsReport: rule.platform === "ascend" || rule.family === "exit-code",
+    numbers: rule.category === "numerics",
+  });
   if (evidence === "data") return undefined;
   let severity = rule.severity;
   if (severity === "fatal" && !rule.anyLevel && rule.category !== "numerics") {

@@ -26,6 +26,8 @@ export interface Observation {
   readonly rank: number | undefined;
   readonly pid: number | undefined;
   readonly at: number | undefined;
+  /** False when the line has no stamp of its own, and `at` is that of a line before it. */
+  readonly stamped: boolean;
   readonly file: number;
   readonly line: number;
   readonly weight: number;
@@ -109,13 +111,21 @@ export function createObserver(
     const key = `${code} ${match.rule.id} ${who ?? ""}`;
     const known = open.get(key);
     const evidence = { file: name, line: number, text: line.text.trim().slice(0, evidenceCharactersMax) };
-    const at = stamp(line) ?? timeBefore(before(), stamp);
+    const own = stamp(line);
+    const at = own ?? timeBefore(before(), stamp);
     if (known !== undefined) {
       known.count++;
       known.lastAt = at ?? known.lastAt;
       if (known.evidence.length < evidenceMax && known.count < 100) known.evidence.push(evidence);
     } else if (observations.length < observationsMax) {
-      const observation = observationOf(line, match, meaning, { rank: who, at, file, number, evidence });
+      const observation = observationOf(line, match, meaning, {
+        rank: who,
+        at,
+        stamped: own !== undefined,
+        file,
+        number,
+        evidence,
+      });
       open.set(key, observation);
       observations.push(observation);
     }
@@ -212,7 +222,14 @@ function observationOf(
   line: LogLine,
   match: Match,
   meaning: ExitMeaning | undefined,
-  where: { rank: number | undefined; at: number | undefined; file: number; number: number; evidence: EvidenceLine },
+  where: {
+    rank: number | undefined;
+    at: number | undefined;
+    stamped: boolean;
+    file: number;
+    number: number;
+    evidence: EvidenceLine;
+  },
 ): Observation {
   const { rule } = match;
   const sequence = /SeqNum=(\d+)|(?:Timeout at (?:NCCL work|collective)): (\d+)/.exec(line.body);
@@ -227,7 +244,14 @@ function observationOf(
       rank: where.rank,
       pid: meaning?.pid ?? numberOf(match.groups.pid) ?? line.pid,
     },
-    ...{ at: where.at, lastAt: where.at, file: where.file, line: where.number, weight: match.weight },
+    ...{
+      at: where.at,
+      stamped: where.stamped,
+      lastAt: where.at,
+      file: where.file,
+      line: where.number,
+      weight: match.weight,
+    },
     ...{
       evidence: [where.evidence],
       sequence: numberOf(sequence?.[1] ?? sequence?.[2]),

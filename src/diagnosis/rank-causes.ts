@@ -96,6 +96,8 @@ function explains(cause: Observation, effect: Observation): boolean {
 function secondsBetween(a: Observation, b: Observation): number | undefined {
   if (a.at === undefined || b.at === undefined) return undefined;
   const later = b.at - a.at;
+  // What has no stamp happened at the last stamp before it or later.
+  if ((later > 0 && b.stamped && !a.stamped) || (later < 0 && a.stamped && !b.stamped)) return undefined;
   return Math.abs(later) < comparableSeconds ? later : undefined;
 }
 

@@ -110,7 +110,7 @@ export const families: Readonly<
   },
   exception: {
     regex:
-      /^(?:[|+ ]*)((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed|ReadTimeoutError))(?::|$)/,
+      /^(?:[|+ ]*)((?:[A-Za-z_]\w*\.)*(?:Exception|[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed|ReadTimeoutError)))(?::|$)/,
     anchors: [
       "error:",
       "exception:",
