@@ -12,7 +12,8 @@ export class Unreadable extends Error {
   override readonly name = "Unreadable";
 }
 
-const chunkBytes = 1 << 20;
+/** Small enough to stay in a core's cache between reading and scanning. */
+const chunkBytes = 1 << 18;
 /** Files of /proc say that they are empty. */
 const unsizedBytesMax = 64 * 2 ** 20;
 const sniffedBytes = 8192;
@@ -89,7 +90,7 @@ export async function* readText(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
 }
 
 async function* decoded(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let decoder: TextDecoder | undefined;
+  let decoder: InstanceType<typeof TextDecoder> | undefined;
   let begun = false;
   for await (const chunk of chunks) {
     if (!begun) {

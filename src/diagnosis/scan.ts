@@ -32,6 +32,8 @@ export function createScanner(sink: LineSink): Scanner {
   let held: Buffer = Buffer.alloc(0);
   /** Where in `held` the current segment begins. */
   let start = 0;
+  /** Something stands on the last line. */
+  let begun = false;
 
   const finish = (buffer: Buffer, end: number): void => {
     if ((flags & interesting) !== 0) {
@@ -47,19 +49,28 @@ export function createScanner(sink: LineSink): Scanner {
   };
 
   const scan = (buffer: Buffer, from: number): void => {
+    // Locals: this loop runs once per byte.
     let s = state;
+    let pending = flags;
+    const flagsCell = width - 1;
+    const lineEnd = hit.newline | hit.carriageReturn;
     const end = buffer.length;
     for (let i = from; i < end; i++) {
       s = table[s + columnOf[buffer[i]!]!]!;
       if (s < firstFlagged) continue;
-      const found = table[s + width - 1]!;
-      flags |= found;
-      if ((found & (hit.newline | hit.carriageReturn)) === 0) continue;
-      finish(buffer, i);
+      const found = table[s + flagsCell]!;
+      pending |= found;
+      if ((found & lineEnd) === 0) continue;
+      if ((pending & interesting) !== 0) {
+        flags = pending;
+        finish(buffer, i);
+      }
+      pending = 0;
       start = i + 1;
       if ((found & hit.newline) !== 0) number++;
     }
     state = s;
+    flags = pending;
   };
 
   return {
@@ -71,6 +82,7 @@ export function createScanner(sink: LineSink): Scanner {
         finish(buffer, buffer.length);
         start = buffer.length;
       }
+      begun = start < buffer.length;
       const keep = Math.max(0, start - lookBackBytes);
       held = Buffer.from(buffer.subarray(keep));
       start -= keep;
@@ -79,7 +91,7 @@ export function createScanner(sink: LineSink): Scanner {
       finish(held, held.length);
       start = held.length;
     },
-    lines: () => number,
+    lines: () => number - (begun ? 0 : 1),
   };
 }
 
