@@ -223,7 +223,9 @@ const capital = (text: string): string => `${text.slice(0, 1).toUpperCase()}${te
 /** Kernels do not know ranks: the first process that the fault struck does, or the one with its process id. */
 function ranksOfEffects(cause: Observation, { live }: Context): number | undefined {
   if (depth(cause) > layerOrder.host) return undefined;
-  const struck = live.filter((one) => one.rank !== undefined && one.severity === "fatal" && explains(cause, one));
+  const struck = live.filter(
+    (one) => one.rank !== undefined && one.severity === "fatal" && (explains(cause, one) || one.layer === cause.layer),
+  );
   const byPid = cause.pid === undefined ? undefined : struck.find(({ pid }) => pid === cause.pid);
   if (byPid !== undefined) return byPid.rank;
   if (cause.category === "memory" && cause.layer === "host")

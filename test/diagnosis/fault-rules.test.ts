@@ -1,8 +1,8 @@
 /** The rule base: its size, its sources, and that every rule tells its own texts from near ones. */
 import { describe, expect, test } from "vitest";
-import { readLine } from "../diagnosis/line.ts";
-import { matchesOf } from "../diagnosis/match.ts";
-import { type FaultRule, faultRules } from "./fault-rules.ts";
+import { type FaultRule, faultRules } from "../../src/catalog/fault-rules.ts";
+import { readLine } from "../../src/diagnosis/line.ts";
+import { matchesOf } from "../../src/diagnosis/match.ts";
 
 const context = { before: "", nvidia: true, ascend: true };
 const rulesOf = (text: string): string[] => matchesOf(readLine(text), context).map(({ rule }) => rule.id);
