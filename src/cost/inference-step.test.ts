@@ -20,6 +20,8 @@ const plain: StepRates = {
   vectorBytesPerSecond: 1e12,
   vectorPasses: 0,
   denseBytesPerWeight: 2,
+  attentionBytesPerWeight: 2,
+  projectionFlopsPerSecond: 1e12,
   expertBytesPerWeight: 2,
   cacheBytesPerValue: 2,
   padTokens: 0,

@@ -27,6 +27,9 @@ export interface StepRates {
   /** Times that a hidden vector crosses memory between matrix multiplications of one layer. */
   vectorPasses: number;
   denseBytesPerWeight: number;
+  /** Attention's own matrices, which some formats keep wide. */
+  attentionBytesPerWeight: number;
+  projectionFlopsPerSecond: number;
   expertBytesPerWeight: number;
   cacheBytesPerValue: number;
   /** Tokens lost to tile padding per matrix, and per active expert. */
@@ -134,9 +137,12 @@ function denseSeconds(
   sampled: number,
 ): number {
   const tp = split.attentionTp;
+  const others = shape.denseParameters - shape.attentionParameters;
   const layers = overlapped(
-    (2 * shape.denseParameters * (tokens + rates.padTokens)) / (tp * rates.denseFlopsPerSecond),
-    (shape.denseParameters * rates.denseBytesPerWeight) / (tp * rates.weightBytesPerSecond),
+    (2 * (tokens + rates.padTokens) * others) / (tp * rates.denseFlopsPerSecond) +
+      (2 * (tokens + rates.padTokens) * shape.attentionParameters) / (tp * rates.projectionFlopsPerSecond),
+    (others * rates.denseBytesPerWeight + shape.attentionParameters * rates.attentionBytesPerWeight) /
+      (tp * rates.weightBytesPerSecond),
     rates.unhidden,
   );
   const head = overlapped(
