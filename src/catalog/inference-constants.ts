@@ -74,6 +74,7 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   parameter("memory.others", 0.7, 0.08, "the same on CDNA and Ascend"),
   parameter("attention.hopper", 0.5, 0.25, "share of the 16-bit peak that attention reaches"),
   parameter("attention.others", 0.4, 0.25, "the same on other chips"),
+  parameter("attention.latent", 0.65, 0.15, "the same for decoding against a latent cache, on any chip"),
   parameter("link.share", 0.6, 0.3, "share of a link's one-way rate that collectives reach"),
   parameter("link.latency", 1.5e-5, 0.5, "seconds of a collective per doubling of ranks, payload apart"),
   ...hosts,

@@ -14,6 +14,7 @@ const plain: StepRates = {
   denseFlopsPerSecond: 1e12,
   expertFlopsPerSecond: 1e12,
   attentionFlopsPerSecond: 1e12,
+  latentFlopsPerSecond: 1e12,
   headFlopsPerSecond: 1e12,
   weightBytesPerSecond: 1e12,
   cacheBytesPerSecond: 1e12,

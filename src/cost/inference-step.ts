@@ -19,6 +19,8 @@ export interface StepRates {
   denseFlopsPerSecond: number;
   expertFlopsPerSecond: number;
   attentionFlopsPerSecond: number;
+  /** Decoding against a latent cache in its absorbed form, which has kernels of its own. */
+  latentFlopsPerSecond: number;
   /** The output head and other 16-bit matrices. */
   headFlopsPerSecond: number;
   weightBytesPerSecond: number;
@@ -183,7 +185,7 @@ function attentionSeconds(
   const attended = (attendedTokens(shape, load.meanContext) * load.sequences) / replicas;
   const decode = overlapped(
     (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) /
-      (split.attentionTp * rates.attentionFlopsPerSecond),
+      (split.attentionTp * (shape.latent ? rates.latentFlopsPerSecond : rates.attentionFlopsPerSecond)),
     (attended * shape.cachedValues * rates.cacheBytesPerValue) / (cacheRanks * rates.cacheBytesPerSecond),
     rates.unhidden,
   );

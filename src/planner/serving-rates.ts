@@ -84,6 +84,7 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
     denseFlopsPerSecond: denseFlops,
     expertFlopsPerSecond: dense * c("experts.compute", ""),
     attentionFlopsPerSecond: wide * c(q.chip === "hopper" ? "attention.hopper" : "attention.others", "") * kernels,
+    latentFlopsPerSecond: wide * Math.min(0.9, c("attention.latent", "")),
     headFlopsPerSecond: head,
     weightBytesPerSecond: memory,
     cacheBytesPerSecond: memory,
