@@ -130,7 +130,7 @@ describe("seconds of a step", () => {
   test("a latent cache is not divided by tensor parallelism, but by data-parallel attention", () => {
     const tp = { devices: 8, attentionTp: 8, expertParallel: false, pipeline: 1 };
     const dp = { devices: 8, attentionTp: 1, expertParallel: true, pipeline: 1 };
-    const cheap = { ...plain, attentionFlopsPerSecond: 1e18 };
+    const cheap = { ...plain, attentionFlopsPerSecond: 1e18, latentFlopsPerSecond: 1e18 };
     const a = stepSeconds(deepseek, tp, cheap, decode(64, 4000)).attention;
     const b = stepSeconds(deepseek, dp, cheap, decode(64, 4000)).attention;
     expect(a / b).toBeCloseTo(8, 6);
