@@ -13,6 +13,7 @@ import {
 } from "../synthetic-checkpoint.ts";
 import { convert } from "./convert.ts";
 import { expectConverted, tensorsIn } from "./expect-converted.ts";
+import { verifyConversion } from "./verify-conversion.ts";
 
 let root: string;
 beforeAll(() => {
@@ -55,7 +56,10 @@ describe.each(Object.entries(shapes))("%s", (name, shape) => {
     const report = await convert({ source: source(), destination, format, shardBytesMax: 100_000 });
     expectConverted(source(), destination, format);
     expect(readdirSync(destination).sort()).toEqual([...report.files.map((file) => file.name), "port.json"].sort());
-    expect(JSON.parse(readFileSync(join(destination, "port.json"), "utf8"))).toEqual(report);
+    const { seal, ...written } = JSON.parse(readFileSync(join(destination, "port.json"), "utf8"));
+    expect(seal).toMatch(/^[0-9a-f]{64}$/);
+    expect(written).toEqual(report);
+    expect((await verifyConversion(destination)).problems).toEqual([]);
     const config = JSON.parse(readFileSync(join(destination, "config.json"), "utf8"));
     const { quantization_config: _, ...kept } = JSON.parse(readFileSync(join(source(), "config.json"), "utf8"));
     expect(config).toEqual({ ...kept, torch_dtype: "bfloat16" });

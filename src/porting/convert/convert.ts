@@ -9,7 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import type { FileEntry } from "../../checkpoint/integrity.ts";
 import { BadInput } from "../../spec/bad-input.ts";
 import { convertedConfig } from "./config-text.ts";
-import { descriptionName, descriptionOf, indexNames, indexOf, json } from "./description.ts";
+import { descriptionName, descriptionOf, indexNames, indexOf } from "./description.ts";
 import { openHuggingFaceSource } from "./hugging-face-source.ts";
 import type { ModelSource } from "./model-source.ts";
 import { type Progress, trackProgress } from "./progress.ts";
@@ -17,6 +17,7 @@ import { recipesFor, type WeightFormat } from "./recipes.ts";
 import { runTasks } from "./run-tasks.ts";
 import { layShards, type OutputShard } from "./shard-layout.ts";
 import type { Task } from "./thread-messages.ts";
+import { sealReport } from "./verify-conversion.ts";
 import { openWorkFolder, type WorkFolder } from "./work-folder.ts";
 import { hashFile } from "./write-shard.ts";
 
@@ -90,7 +91,7 @@ export async function convert(request: ConversionRequest): Promise<ConversionRep
     checkUntouched(source);
     const report = reportOf(conversion, files);
     if (folder.finished) return report;
-    folder.write("port.json", json(report));
+    folder.write("port.json", sealReport(report));
     folder.finish([...files.map(({ name }) => name).filter((name) => name !== completes), "port.json", completes]);
     return report;
   } catch (error) {

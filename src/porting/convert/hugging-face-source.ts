@@ -2,7 +2,7 @@
  * Opens a Hugging Face model directory of any size and refuses whatever could not be converted in full.
  * Knows: config.json, the index, shards, where a link may lead. Does not know: scales (scales.ts), formats to convert to.
  */
-import { lstatSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { openSafetensors } from "../../checkpoint/safetensors-file.ts";
 import { MalformedSafetensors } from "../../checkpoint/safetensors-header.ts";
@@ -24,6 +24,12 @@ const otherWeights = /\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|msgpack|h5|index\
 export function openHuggingFaceSource(given: string): ModelSource {
   if (!statOf(given, given).isDirectory()) throw new BadInput(`${given}: is a file; give the directory it lies in`);
   const path = realpathSync(given);
+  if (
+    ["manifest.json", "checkpoints"].some((name) => existsSync(join(path, name))) &&
+    !existsSync(join(path, "config.json"))
+  ) {
+    throw new BadInput(`${given}: is a training checkpoint; port it --to fp32 first, and give what that wrote`);
+  }
   const configText = readText(given, path, "config.json", configBytesMax);
   const where = join(given, "config.json");
   const { value, members } = parseStrictObject(configText, where);
