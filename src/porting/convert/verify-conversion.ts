@@ -96,7 +96,8 @@ function readList(path: string, problems: string[]): z.infer<typeof Listed>["fil
     problems.push(...parsed.error.issues.map((issue) => `port.json: ${issue.path.join(".")}: ${issue.message}`));
     return [];
   }
-  const { seal, ...report } = parsed.data;
+  // Not what the schema gives back: it puts the keys in another order.
+  const { seal, ...report } = Object.fromEntries(Object.entries(Object(value)));
   // An export of the embedded engine carries no seal.
   const isSealed = parsed.data.source.kind === "hugging-face" || seal !== undefined;
   const asWritten = isSealed ? seal === sealOf(report) && Buffer.compare(text, sealReport(report)) === 0 : true;

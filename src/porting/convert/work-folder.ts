@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
@@ -57,7 +58,8 @@ export function openWorkFolder(
 ): WorkFolder {
   const path = resolve(given);
   const work = join(path, workName);
-  const there = existsSync(path) ? readdirSync(path) : [];
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const there = isFolder ? readdirSync(path) : [];
   const finished = there.includes(completes) && finishedIdentity(path) === identity;
   const resumes = !finished && there.includes(workName) && plannedIdentity(work) === identity;
   const empty = there.every((name) => name === workName);
