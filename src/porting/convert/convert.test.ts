@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { expectConverted, tensorsIn } from "../../../test/expect-converted.ts";
 import { BadInput } from "../../spec/bad-input.ts";
 import {
   deepseekV3Shape,
@@ -12,7 +13,6 @@ import {
   writeSyntheticCheckpoint,
 } from "../synthetic-checkpoint.ts";
 import { convert } from "./convert.ts";
-import { expectConverted, tensorsIn } from "./expect-converted.ts";
 import { verifyConversion } from "./verify-conversion.ts";
 
 let root: string;

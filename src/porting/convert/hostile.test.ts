@@ -15,11 +15,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { expectConverted, tensorsIn } from "../../../test/expect-converted.ts";
 import { BadInput } from "../../spec/bad-input.ts";
 import { random } from "../../spec/random.ts";
 import { type SyntheticShape, smallerShape, writeSyntheticCheckpoint } from "../synthetic-checkpoint.ts";
 import { convert } from "./convert.ts";
-import { expectConverted, tensorsIn } from "./expect-converted.ts";
 import { verifyConversion } from "./verify-conversion.ts";
 
 const shape: SyntheticShape = {

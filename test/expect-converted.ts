@@ -4,11 +4,11 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromBfloat16, toBfloat16 } from "../../checkpoint/bfloat16.ts";
-import type { Tensor } from "../../checkpoint/dtype.ts";
-import { decodeSafetensors } from "../../checkpoint/safetensors-file.ts";
-import { fp8Values, fromFloat16, quantizedRow } from "./plain-conversion.ts";
-import type { WeightFormat } from "./recipes.ts";
+import { fromBfloat16, toBfloat16 } from "../src/checkpoint/bfloat16.ts";
+import type { Tensor } from "../src/checkpoint/dtype.ts";
+import { decodeSafetensors } from "../src/checkpoint/safetensors-file.ts";
+import { fp8Values, fromFloat16, quantizedRow } from "../src/porting/convert/plain-conversion.ts";
+import type { WeightFormat } from "../src/porting/convert/recipes.ts";
 
 /** All tensors of a small model, by name. */
 export function tensorsIn(path: string): ReadonlyMap<string, Tensor> {
