@@ -29,6 +29,14 @@ const document = JSON.parse(readFileSync(file, "utf8"));
 const rows = (Array.isArray(document) ? document : document.runs)
   .map((row) => prepareRow(InferenceRow.parse(row)))
   .flatMap((p) => (p.ready ? [p.ready] : []));
+/**
+ * Row-scaled FP8 in vLLM of 2024 on CDNA ran as an unfused product with float32 output: 0.5 ms a matrix at any batch.
+ * Such rows are scored but teach nothing about kernels, so they are not fitted.
+ */
+const fitted = ({ readings }) =>
+  !readings.every(
+    ({ chip, engine, format }) => chip === "cdna" && engine.family === "vllm-2024" && format.name === "fp8-mlp",
+  );
 const names = inferenceParameters.map(({ name }) => name);
 const count = names.length;
 const asConstants = (theta) => Object.fromEntries(names.map((name, i) => [name, Math.exp(theta[i])]));
@@ -47,7 +55,7 @@ const touched = rows.map((row) => {
   const base = asConstants(priors);
   const before = ratesOf(row, base);
   return names.flatMap((name, i) =>
-    name === `engine.${row.readings[0].engine.family}.reserve` ||
+    (name === "reserve" && row.readings[0].engine.reserveGibibytes === undefined) ||
     (name === "speculative.acceptance"
       ? row.flags.drafted > 0
       : ratesOf(row, { ...base, [name]: base[name] * 1.01 }) !== before)
@@ -61,7 +69,10 @@ say(
 
 const weightOf = (r) => (Math.abs(r) <= huber ? 1 : huber / Math.abs(r));
 const objective = (residuals, theta) =>
-  residuals.reduce((s, r) => s + (Math.abs(r) <= huber ? (r * r) / 2 : huber * (Math.abs(r) - huber / 2)), 0) /
+  residuals.reduce(
+    (s, r, i) => s + (!fitted(rows[i]) ? 0 : Math.abs(r) <= huber ? (r * r) / 2 : huber * (Math.abs(r) - huber / 2)),
+    0,
+  ) /
     huber ** 2 +
   theta.reduce((s, t, i) => s + ((t - priors[i]) / inferenceParameters[i].spread) ** 2 / 2, 0);
 
@@ -101,7 +112,7 @@ function normal(theta, residuals, slopes, keep) {
   const matrix = Array.from({ length: count }, () => new Array(count).fill(0));
   const vector = new Array(count).fill(0);
   rows.forEach((row, r) => {
-    if (!keep(row)) return;
+    if (!fitted(row) || !keep(row)) return;
     const w = weightOf(residuals[r]) / huber ** 2;
     touched[r].forEach((i, a) => {
       vector[i] -= w * slopes[r][a] * residuals[r];
@@ -123,6 +134,7 @@ if (options.includes("--resume")) {
   const { inferenceConstants } = await import(new URL("catalog/inference-constants.js", dist));
   theta = names.map((name) => Math.log(inferenceConstants[name]));
 }
+
 let residuals = rows.map((row) => residualOf(row, asConstants(theta)));
 let value = objective(residuals, theta);
 let damping = 0.1;
@@ -172,6 +184,16 @@ const errors = loco.map((r) => Math.abs(Math.expm1(r))).sort((a, b) => a - b);
 say(
   `left out: median ${(100 * errors[errors.length >> 1]).toFixed(2)} %, p90 ${(100 * errors[Math.floor(0.9 * errors.length)]).toFixed(1)} %`,
 );
+
+const informed = normal(theta, residuals, slopes, () => true).matrix;
+const gained = names.map((_, i) => 1 - 1 / (informed[i][i] * inferenceParameters[i].spread ** 2));
+for (const [i, name] of names.entries()) {
+  const pull = (theta[i] - priors[i]) / inferenceParameters[i].spread;
+  const reached = touched.filter((own) => own.includes(i)).length;
+  say(
+    `${name.padEnd(24)} ${Math.exp(theta[i]).toPrecision(3).padStart(9)} ${pull.toFixed(1).padStart(5)} spreads ${(100 * gained[i]).toFixed(0).padStart(3)} % from data, ${reached} rows`,
+  );
+}
 
 const { likenessOf } = await import(new URL("planner/serve-validate.js", dist));
 const { quantile } = await import(new URL("planner/serve-accuracy.js", dist));

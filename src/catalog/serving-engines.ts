@@ -1,6 +1,6 @@
 /**
  * What serving engines do by default: how many sequences, how many tokens a step, how much memory, which scheduling.
- * Knows: defaults of the versions named in the published runs, with sources. Does not know: how fast they are.
+ * Knows: defaults of the versions named in the published runs; `source` says what was read and what is assumed. Does not know: how fast they are.
  */
 import type { EngineFamily } from "./inference-constants.ts";
 
@@ -12,6 +12,8 @@ export interface EngineDefaults {
   stepTokensMax: number;
   outputReserved: number;
   mixed: boolean;
+  /** GiB per device beside weights and cache where it is far from the fitted one. */
+  reserveGibibytes?: number;
   source: string;
 }
 
@@ -32,7 +34,8 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     stepTokensMax: 8192,
     outputReserved: 1,
     mixed: true,
-    source: "TensorRT-LLM v1.0 llm_args.py defaults (max_batch_size 2048, max_num_tokens 8192, free memory share 0.9)",
+    source:
+      "TensorRT-LLM llm_args.py: free_gpu_memory_fraction 0.9 (read); max_batch_size 2048 and max_num_tokens 8192: assumption, recalled from its builder",
   },
   "trtllm-serve": {
     memoryShare: 0.9,
@@ -45,10 +48,12 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
   "vllm-2024": {
     memoryShare: 0.9,
     sequencesMax: 256,
-    stepTokensMax: 8192,
+    stepTokensMax: 512,
     outputReserved: 0.5,
-    mixed: false,
-    source: "vLLM 0.6 arg_utils.py defaults (max_num_seqs 256; prompts scheduled before decoding)",
+    mixed: true,
+    reserveGibibytes: 8,
+    source:
+      "vLLM 0.6 arg_utils.py and config.py: 256 sequences; contexts above 32K turn chunked prefill on, 512 tokens a step; reserve: assumption",
   },
   vllm: {
     memoryShare: 0.9,
@@ -57,7 +62,7 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     outputReserved: 0.5,
     mixed: true,
     source:
-      "vLLM 0.11 arg_utils.py get_batch_defaults: 1024 sequences and 8192 tokens from 70 GiB up, else (and on A100) 256 and 2048",
+      "vLLM arg_utils.py (read): a server takes 1024 sequences and 8192 tokens a step from 70 GiB up, else (and on A100) 256 and 2048",
   },
   sglang: {
     memoryShare: 0.88,
@@ -65,7 +70,8 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     stepTokensMax: 8192,
     outputReserved: 0.6,
     mixed: false,
-    source: "SGLang server_args.py defaults (chunked_prefill_size 8192, mem_fraction_static about 0.88, prompts first)",
+    source:
+      "SGLang server_args.py (read): chunked_prefill_size 8192, mem_fraction_static 0.88 on one device and less on more, mixed chunks off; sequences: assumption",
   },
   mindie: {
     memoryShare: 0.9,
@@ -73,7 +79,8 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     stepTokensMax: 8192,
     outputReserved: 0.5,
     mixed: false,
-    source: "MindIE Service 2.1 config.json defaults (maxBatchSize 200, maxPrefillTokens 8192)",
+    source:
+      "MindIE Service config.json as shipped (read in published copies): maxBatchSize 200, maxPrefillTokens 8192, npuMemSize -1; memory share: assumption",
   },
   "vllm-ascend-2025": {
     memoryShare: 0.9,
@@ -90,7 +97,8 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     stepTokensMax: 2048,
     outputReserved: 0.5,
     mixed: true,
-    source: "vLLM arg_utils.py defaults for devices other than large NVIDIA and AMD ones",
+    source:
+      "vLLM arg_utils.py: its defaults below 70 GiB of device memory; that a die of the Ascend package counts alone is an assumption",
   },
   disaggregated: {
     memoryShare: 0.92,
@@ -99,7 +107,7 @@ const engines: Readonly<Record<EngineFamily, Omit<EngineDefaults, "family">>> = 
     outputReserved: 0.5,
     mixed: false,
     source:
-      "DeepSeek open-infra-index day 6; arXiv:2506.12708: prompts and decoding on separate devices, saturated workers without a front end",
+      "DeepSeek open-infra-index day 6; arXiv:2506.12708: prompts and decoding apart, workers without a front end; limits: assumption, larger than any row needs",
   },
 };
 

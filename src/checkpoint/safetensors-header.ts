@@ -42,6 +42,14 @@ export function encodeHeader(
   const ordered = [...tensors].sort(
     (a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   );
+  return encodeOrderedHeader(ordered, metadata);
+}
+
+/** As `encodeHeader`, with the tensors in the order given. */
+export function encodeOrderedHeader(
+  ordered: readonly TensorInfo[],
+  metadata: Readonly<Record<string, string>> = {},
+): { bytes: Uint8Array; header: SafetensorsHeader } {
   const entries: TensorEntry[] = [];
   const lines: string[] = [];
   if (Object.keys(metadata).length > 0) lines.push(`"__metadata__":${JSON.stringify(metadata)}`);

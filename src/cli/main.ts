@@ -21,6 +21,10 @@ const verbs: Record<string, Verb> = {
   train: { summary: "train through faults, over pools, to the last step", load: () => import("./train.ts") },
   status: { summary: "say where a run stands", load: () => import("./status.ts") },
   events: { summary: "tell what happened, or what happens", load: () => import("./events.ts") },
+  diagnose: {
+    summary: "say which of a log's errors is the cause, whose it is and what to do",
+    load: () => import("./diagnose.ts"),
+  },
   port: { summary: "write a model so that the other vendor's stack can load it", load: () => import("./port.ts") },
   compare: { summary: "say whether two directories hold the same model", load: () => import("./compare.ts") },
   serve: { summary: "answer OpenAI requests from a model", load: () => import("./serve.ts") },

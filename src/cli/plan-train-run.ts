@@ -16,18 +16,20 @@ import { brokenRule } from "../planner/layout-rules.ts";
 import { frameFor, type SearchResult, searchLayouts } from "../planner/search.ts";
 import {
   evaluateTraining,
+  memoryByStage,
   memoryShare,
   type PreparedQuestion,
   prepareQuestion,
   type TrainingEstimate,
   type TrainingQuestion,
 } from "../planner/train.ts";
+import { withSimulatedCompletion } from "../simulator/simulate-training.ts";
 import { type Architecture, parameterCounts } from "../spec/architecture.ts";
 import { BadInput, didYouMean } from "../spec/bad-input.ts";
 import { configBytesMax, parseConfig } from "../spec/hugging-face-config.ts";
 import { type Layout, layoutText, parseLayout, Schedule } from "../spec/layout.ts";
 import { amount, wholeNumber } from "../spec/quantities.ts";
-import { renderPlan } from "./render/train.ts";
+import { type RenderedPlan, renderPlan } from "./render/train.ts";
 
 const text = z.string().max(10_000);
 const Options = z.object({
@@ -53,6 +55,12 @@ type Options = z.infer<typeof Options>;
 /** No installation has more devices than this; a larger number is a slip. */
 const devicesMax = 10_000_000;
 
+interface Found {
+  readonly best: TrainingEstimate;
+  /** Absent for a single evaluation. */
+  readonly search: SearchResult | null;
+}
+
 export async function runPlanTrain(raw: Record<string, unknown>): Promise<void> {
   const options = Options.parse(raw);
   const question = await questionFrom(options);
@@ -61,10 +69,11 @@ export async function runPlanTrain(raw: Record<string, unknown>): Promise<void> 
   const started = performance.now();
   const schedule = scheduleFrom(options.schedule);
   const fixed = options.layout === undefined ? {} : parseLayout(options.layout);
-  const found =
+  const ranked =
     options.layout === undefined
       ? searched(prepared, schedule, options)
       : { best: single(prepared, completed(prepared, fixed, schedule)), search: null };
+  const found = simulated(prepared.question, ranked);
   const seconds = (performance.now() - started) / 1000;
   if (options.emit !== undefined) {
     const { emitTraining } = await import("../planner/emit.ts");
@@ -73,11 +82,29 @@ export async function runPlanTrain(raw: Record<string, unknown>): Promise<void> 
   }
   const answer = answerLine(found.best, question.deadlineDays);
   const notes = notesFor(prepared, found.best);
-  if (options.json)
-    process.stdout.write(
-      `${JSON.stringify(document({ ...found, answer, badge, seconds, notes, stack: question.stack }), null, 2)}\n`,
-    );
-  else process.stdout.write(renderPlan({ ...found, answer, badge, notes, stack: question.stack }));
+  const stages = memoryByStage(prepared, found.best.layout);
+  const shown = { ...found, answer, badge, notes, stack: question.stack, memoryByStage: stages };
+  if (options.json) process.stdout.write(`${JSON.stringify(document({ ...shown, seconds }), null, 2)}\n`);
+  else process.stdout.write(renderPlan(shown));
+}
+
+/** Faults that one answer may simulate, for the best layout and for all others listed: about a tenth of a second each. */
+const faultsOfBest = 500_000;
+const faultsOfOthers = 500_000;
+
+/** The layouts that are shown, with simulated completions: the closed form that ranked thousands knows means, not tails. */
+function simulated(question: TrainingQuestion, { best, search }: Found): Found {
+  const seed = 1;
+  const done = withSimulatedCompletion(question, best, { replicas: 1000, faults: faultsOfBest, seed });
+  if (!search) return { best: done, search };
+  const others = search.alternatives.length + search.pareto.length;
+  const faults = faultsOfOthers / Math.max(1, others);
+  const each = (estimate: TrainingEstimate): TrainingEstimate =>
+    estimate === best ? done : withSimulatedCompletion(question, estimate, { replicas: 200, faults, seed });
+  return {
+    best: done,
+    search: { ...search, alternatives: search.alternatives.map(each), pareto: search.pareto.map(each) },
+  };
 }
 
 /** The question that the options ask; every slip in them is BadInput. */
@@ -188,15 +215,15 @@ function single(prepared: PreparedQuestion, layout: Layout): TrainingEstimate {
   return estimate;
 }
 
-function searched(
-  prepared: PreparedQuestion,
-  schedule: Schedule | null,
-  options: Options,
-): { best: TrainingEstimate; search: SearchResult } {
+function searched(prepared: PreparedQuestion, schedule: Schedule | null, options: Options): Found {
   const keep = wholeNumber("--alternatives", Number(options.alternatives), 0, 1000);
   const search = searchLayouts(prepared, {
     fixed: {},
-    schedules: schedule ? [schedule] : ["1f1b", "interleaved"],
+    schedules: schedule
+      ? [schedule]
+      : prepared.question.stack === "deepseek"
+        ? ["1f1b", "dualpipe"]
+        : ["1f1b", "interleaved"],
     keep,
   });
   if (search.best) return { best: search.best, search };
@@ -235,19 +262,11 @@ function notesFor(prepared: PreparedQuestion, best: TrainingEstimate): string[] 
 }
 
 /** The JSON contract of `plan train`. */
-function document(found: {
-  best: TrainingEstimate;
-  search: SearchResult | null;
-  answer: string;
-  badge: AccuracyBadge;
-  seconds: number;
-  notes: string[];
-  stack: string;
-}): unknown {
-  const { best, search, answer, badge, seconds, notes, stack } = found;
+function document(found: RenderedPlan & { seconds: number }): unknown {
+  const { best, search, answer, badge, seconds, notes, stack, memoryByStage: stages } = found;
   return {
     answer,
-    best: { ...best, accuracy: badge },
+    best: { ...best, memoryByStage: stages, accuracy: badge },
     alternatives: (search?.alternatives ?? []).map((estimate) => ({ ...estimate, lost: whyLost(best, estimate) })),
     pareto: search?.pareto ?? [],
     rejected: search?.rejected ?? {},

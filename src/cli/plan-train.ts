@@ -33,7 +33,10 @@ export function register(plan: Command): void {
       "--schedule <name>",
       "1f1b, interleaved, zero-bubble or dualpipe; default: 1f1b and interleaved are compared",
     )
-    .option("--stack <name>", "software stack; default: bridge on NVIDIA, mindspeed on Ascend")
+    .option(
+      "--stack <name>",
+      "software stack, such as megatron-core, torchtitan or deepseek; default: bridge on NVIDIA, mindspeed on Ascend",
+    )
     .option("--deadline <days>", "days within which it must be done")
     .option(
       "--reliability <id|rate>",

@@ -107,6 +107,10 @@ describe("plan train", () => {
     expect(plan.best.accuracy.basis).toMatch(/polated$/);
     expect(plan.best.accuracy.nearest.length).toBeGreaterThan(0);
     expect(plan.best.days.p10).toBeLessThan(plan.best.days.p90);
+    expect(plan.best.memoryByStage).toHaveLength(plan.best.layout.pp);
+    expect(Math.max(...plan.best.memoryByStage.map((stage: { total: number }) => stage.total))).toBe(
+      plan.best.memoryBytesPerDevice,
+    );
     expect(plan.best.cost).toBeCloseTo(plan.best.deviceHours * 2, 6);
   });
   test("evaluates one layout, and two plans differ", async () => {

@@ -3,6 +3,7 @@
  * Knows: what each constant means. Does not know: fitted values (catalog/calibration.ts), rows or models.
  *
  * A constant is a positive number; fractions (`…Exposed`) are fitted as numbers too and capped at 1 where they are used.
+ * A spread of 0 keeps a constant at its guess: earlier fits left it near that, so it is not counted as free.
  * `spread` is the standard deviation of the prior on its logarithm: the fit is pulled to the guess with that strength.
  */
 export interface ConstantPrior {
@@ -18,7 +19,7 @@ export const chipClasses = ["ampere", "hopper", "blackwell", "blackwellUltra", "
 export type ChipClass = (typeof chipClasses)[number];
 
 /** Software stacks by how they launch, fuse and overlap. */
-export const stacks = [
+const fittedStacks = [
   "megatron-2021",
   "megatron-2022",
   "megatron-core",
@@ -30,7 +31,14 @@ export const stacks = [
   "mindspeed",
   "maxtext",
 ] as const;
+/** DeepSeek's own software is modelled from its report alone (deepseek.ts): no run of it is fitted and it has no constant. */
+export const stacks = [...fittedStacks, "deepseek"] as const;
 export type Stack = (typeof stacks)[number];
+
+/** How much slower than the model a stack as a whole is: fitted, or 1 where nothing was. */
+export function stackScale(constants: Constants, stack: Stack): number {
+  return stack === "deepseek" ? 1 : constants[`stack.${stack}`];
+}
 
 export const constantPriors = {
   "gemm.ampere": prior(0.86, 0.06, "share of dense peak a large GEMM reaches"),
@@ -60,6 +68,7 @@ export const constantPriors = {
   "quantize.fp4": prior(1.5, 0.4, "cost of casting to 4 bits relative to 8"),
   uneven: prior(0.5, 0.5, "share of a pipeline's uneven split that its step pays"),
   "moe.permute": prior(6, 0.4, "memory passes over routed tokens, forward"),
+  "moe.biases": prior(1.8, 0.3, "passes over routed tokens where experts have biases, relative to without"),
   memory: prior(0.8, 0.08, "share of memory bandwidth that elementwise kernels reach"),
   "link.intra": prior(0.75, 0.15, "share of the scale-up link that collectives reach"),
   "link.inter": prior(0.7, 0.2, "share of the scale-out network that collectives reach"),
@@ -74,9 +83,9 @@ export const constantPriors = {
   layerLaunch: prior(400e-6, 0.5, "seconds per layer and micro-batch of launch gaps, forward and backward"),
   "moe.launch": prior(600e-6, 0.5, "further seconds per mixture layer and micro-batch"),
   stepOverhead: prior(0.03, 0.7, "seconds per step outside the model: data, logging, gradient norm"),
-  "tensor.megatron-2021": prior(0.95, 0.1, "share of tensor-parallel traffic left exposed"),
+  "tensor.megatron-2021": prior(0.95, 0, "share of tensor-parallel traffic left exposed"),
   "tensor.overlapped": prior(0.45, 0.4, "share of tensor-parallel traffic left exposed by stacks that overlap it"),
-  "tensor.ascend": prior(0.6, 0.4, "share of tensor-parallel traffic left exposed with fused kernels (MC2)"),
+  "tensor.ascend": prior(0.6, 0, "share of tensor-parallel traffic left exposed with fused kernels (MC2)"),
   "context.exposed": prior(0.3, 0.5, "share of context-parallel traffic left exposed"),
   "expert.exposed": prior(0.7, 0.4, "share of all-to-all left exposed"),
   "expert.overlapped": prior(0.4, 0.4, "share of all-to-all left exposed where interleaving lets it overlap"),
@@ -93,11 +102,11 @@ export const constantPriors = {
   "launch.ascend": prior(1.5, 0.4, "launch gaps relative to CUDA"),
   blockScaled: prior(1.3, 0.3, "how much dearer block scales (MX, NV) are than tensor-wise ones"),
   "data.hidden": prior(0.6, 0.4, "share of the backward pass that can hide gradient traffic"),
-  "data.serial": prior(0.9, 0.2, "share of gradient traffic exposed by stacks that do not overlap it"),
+  "data.serial": prior(0.9, 0, "share of gradient traffic exposed by stacks that do not overlap it"),
   "pipeline.exposed": prior(0.5, 0.5, "share of stage-to-stage transfers left exposed"),
   "shard.hidden": prior(0.8, 0.4, "share of compute that can hide sharded-parameter traffic"),
   power: prior(0.3, 0.5, "exponent by which a lower power limit slows products"),
-  offload: prior(1.7e-9, 0.3, "seconds per local parameter of an Adam step on the host"),
+  offload: prior(1.7e-9, 0, "seconds per local parameter of an Adam step on the host"),
   rowwise: prior(4, 0.5, "how much dearer row-wise FP8 scales are than tensor-wise ones"),
   uncompiled: prior(1.8, 0.3, "elementwise passes without kernel fusion, relative to fused"),
   "stack.megatron-2021": prior(1, 0.1, "time relative to the model, stack as a whole"),
@@ -118,13 +127,16 @@ export type Constants = Readonly<Record<ConstantName, number>>;
 
 const isConstantName = (name: string): name is ConstantName => name in constantPriors;
 
-export const constantNames: readonly ConstantName[] = Object.keys(constantPriors).filter(isConstantName);
+const allNames: readonly ConstantName[] = Object.keys(constantPriors).filter(isConstantName);
+
+/** The constants that are fitted. */
+export const constantNames: readonly ConstantName[] = allNames.filter((name) => constantPriors[name].spread > 0);
 
 const guesses = guessesOf(constantPriors);
 
 function guessesOf(priors: Record<ConstantName, ConstantPrior>): Record<ConstantName, number> {
   const values: Partial<Record<ConstantName, number>> = {};
-  for (const name of constantNames) values[name] = priors[name].guess;
+  for (const name of allNames) values[name] = priors[name].guess;
   return values as Record<ConstantName, number>;
 }
 

@@ -8,7 +8,7 @@ import type { Hardware } from "./hardware.ts";
 /** Share of dense bf16 peak that a large GEMM reaches, less under a power limit below the product's own: FLOP/s. */
 export function productFlopsPerSecond(hardware: Hardware, c: Constants): number {
   const limit = hardware.powerShare === 1 ? 1 : hardware.powerShare ** c.power;
-  return hardware.peakFlopsPerSecond * c[`gemm.${hardware.chip}`] * limit;
+  return hardware.peakFlopsPerSecond * hardware.computeShare * c[`gemm.${hardware.chip}`] * limit;
 }
 
 /** Share of dense bf16 peak times format speed that a large GEMM reaches: FLOP/s. */

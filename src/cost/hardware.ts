@@ -25,6 +25,8 @@ export interface Hardware {
   readonly nodeDevices: number;
   /** Power limit relative to the generation's usual one (H100 at 500 W: 0.71). */
   readonly powerShare: number;
+  /** Share of the cores that compute; the rest is set aside to move data. */
+  readonly computeShare: number;
 }
 
 const blackwell = /^(b200|gb200)/;
@@ -77,5 +79,6 @@ export function hardwareFor(a: Accelerator, precision: TrainingPrecision): Hardw
     domainDevices: a.intraLink.domainDevices,
     nodeDevices: a.nodeDevices,
     powerShare: powerShare(a, base),
+    computeShare: 1,
   };
 }

@@ -9,7 +9,7 @@ export interface WeightFormat {
   name: string;
   bytesPerWeight: number;
   unit: "16-bit" | "fp8" | "int8" | "fp4";
-  /** Only routed experts are quantised (mxfp4 of gpt-oss, nvfp4 of DeepSeek-R1: attention stays wide). */
+  /** Attention stays wide in mxfp4 of gpt-oss, and in Meta's FP8 of Llama 3.1 405B (arXiv:2407.21783 §6.2). */
   attentionBytesPerWeight: number;
   /** The kernel widens weights on the way (weight-only quantisation). */
   weightOnly: boolean;
@@ -20,6 +20,7 @@ const formats: readonly WeightFormat[] = [
   { name: "bf16", ...sixteen },
   { name: "fp16", ...sixteen },
   { name: "fp8", bytesPerWeight: 1, attentionBytesPerWeight: 1, unit: "fp8", weightOnly: false },
+  { name: "fp8-mlp", bytesPerWeight: 1, attentionBytesPerWeight: 2, unit: "fp8", weightOnly: false },
   { name: "w8a8", bytesPerWeight: 1, attentionBytesPerWeight: 1, unit: "int8", weightOnly: false },
   { name: "w8a16", bytesPerWeight: 1, attentionBytesPerWeight: 1, unit: "16-bit", weightOnly: true },
   { name: "w4a8", bytesPerWeight: 0.5, attentionBytesPerWeight: 1, unit: "int8", weightOnly: false },
@@ -36,6 +37,7 @@ const spellings: readonly (readonly [RegExp, string])[] = [
   [/^w4a8/, "w4a8"],
   [/^w8a16/, "w8a16"],
   [/^(w8a8|int8)/, "w8a8"],
+  [/^fp8[ (-]*(meta|mlp)/, "fp8-mlp"],
   [/^fp8/, "fp8"],
 ];
 

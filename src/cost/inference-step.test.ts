@@ -14,12 +14,15 @@ const plain: StepRates = {
   denseFlopsPerSecond: 1e12,
   expertFlopsPerSecond: 1e12,
   attentionFlopsPerSecond: 1e12,
+  latentFlopsPerSecond: 1e12,
   headFlopsPerSecond: 1e12,
   weightBytesPerSecond: 1e12,
   cacheBytesPerSecond: 1e12,
   vectorBytesPerSecond: 1e12,
   vectorPasses: 0,
   denseBytesPerWeight: 2,
+  attentionBytesPerWeight: 2,
+  projectionFlopsPerSecond: 1e12,
   expertBytesPerWeight: 2,
   cacheBytesPerValue: 2,
   padTokens: 0,
@@ -127,7 +130,7 @@ describe("seconds of a step", () => {
   test("a latent cache is not divided by tensor parallelism, but by data-parallel attention", () => {
     const tp = { devices: 8, attentionTp: 8, expertParallel: false, pipeline: 1 };
     const dp = { devices: 8, attentionTp: 1, expertParallel: true, pipeline: 1 };
-    const cheap = { ...plain, attentionFlopsPerSecond: 1e18 };
+    const cheap = { ...plain, attentionFlopsPerSecond: 1e18, latentFlopsPerSecond: 1e18 };
     const a = stepSeconds(deepseek, tp, cheap, decode(64, 4000)).attention;
     const b = stepSeconds(deepseek, dp, cheap, decode(64, 4000)).attention;
     expect(a / b).toBeCloseTo(8, 6);

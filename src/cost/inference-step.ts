@@ -19,6 +19,8 @@ export interface StepRates {
   denseFlopsPerSecond: number;
   expertFlopsPerSecond: number;
   attentionFlopsPerSecond: number;
+  /** Decoding against a latent cache in its absorbed form, which has kernels of its own. */
+  latentFlopsPerSecond: number;
   /** The output head and other 16-bit matrices. */
   headFlopsPerSecond: number;
   weightBytesPerSecond: number;
@@ -27,6 +29,9 @@ export interface StepRates {
   /** Times that a hidden vector crosses memory between matrix multiplications of one layer. */
   vectorPasses: number;
   denseBytesPerWeight: number;
+  /** Attention's own matrices, which some formats keep wide. */
+  attentionBytesPerWeight: number;
+  projectionFlopsPerSecond: number;
   expertBytesPerWeight: number;
   cacheBytesPerValue: number;
   /** Tokens lost to tile padding per matrix, and per active expert. */
@@ -134,9 +139,12 @@ function denseSeconds(
   sampled: number,
 ): number {
   const tp = split.attentionTp;
+  const others = shape.denseParameters - shape.attentionParameters;
   const layers = overlapped(
-    (2 * shape.denseParameters * (tokens + rates.padTokens)) / (tp * rates.denseFlopsPerSecond),
-    (shape.denseParameters * rates.denseBytesPerWeight) / (tp * rates.weightBytesPerSecond),
+    (2 * (tokens + rates.padTokens) * others) / (tp * rates.denseFlopsPerSecond) +
+      (2 * (tokens + rates.padTokens) * shape.attentionParameters) / (tp * rates.projectionFlopsPerSecond),
+    (others * rates.denseBytesPerWeight + shape.attentionParameters * rates.attentionBytesPerWeight) /
+      (tp * rates.weightBytesPerSecond),
     rates.unhidden,
   );
   const head = overlapped(
@@ -177,7 +185,7 @@ function attentionSeconds(
   const attended = (attendedTokens(shape, load.meanContext) * load.sequences) / replicas;
   const decode = overlapped(
     (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) /
-      (split.attentionTp * rates.attentionFlopsPerSecond),
+      (split.attentionTp * (shape.latent ? rates.latentFlopsPerSecond : rates.attentionFlopsPerSecond)),
     (attended * shape.cachedValues * rates.cacheBytesPerValue) / (cacheRanks * rates.cacheBytesPerSecond),
     rates.unhidden,
   );

@@ -3,6 +3,7 @@
  * Knows: the products, attention, elementwise passes and launch gaps of each kind of layer. Does not know: pipelines, networks.
  */
 import type { Layout } from "../spec/layout.ts";
+import { expertImbalance } from "./deepseek.ts";
 import { gemmFlopsPerSecond, gemmSeconds, memorySeconds, productFlopsPerSecond } from "./gemm.ts";
 import { expertTensorRanks, type StepSetup } from "./setup.ts";
 
@@ -74,6 +75,22 @@ function projectionSeconds(setup: StepSetup, layout: Layout, tokens: number): nu
   return gemmSeconds(hardware, c, rate, tokens, hidden, width) + quantize;
 }
 
+/** Query, key and value up-projections of latent attention, mean over all layers, forward; 0 without latents. */
+export function upProjectionSeconds(setup: StepSetup, layout: Layout): number {
+  const { shape, hardware, constants: c } = setup;
+  const { mla, heads, headDim, layers } = shape.architecture;
+  if (!mla) return 0;
+  const tokens = (layout.microBatch * setup.seq) / layout.cp;
+  const rate = gemmFlopsPerSecond(hardware, c);
+  const keysAndValues = (heads * (mla.nopeHeadDim + mla.valueHeadDim)) / layout.tp;
+  const queries =
+    mla.queryRank > 0 ? gemmSeconds(hardware, c, rate, tokens, mla.queryRank, (heads * headDim) / layout.tp) : 0;
+  return (
+    (shape.kinds.attention / layers) *
+    (queries + gemmSeconds(hardware, c, rate, tokens, mla.keyValueRank, keysAndValues))
+  );
+}
+
 function recurrentSeconds(setup: StepSetup, layout: Layout, tokens: number): number {
   const { shape, hardware, constants: c } = setup;
   const mixer = shape.architecture.recurrent;
@@ -129,13 +146,18 @@ function mixtureSeconds(setup: StepSetup, layout: Layout, tokens: number): numbe
   const one =
     gemmSeconds(hardware, c, rate, perExpert, input, up * width) +
     gemmSeconds(hardware, c, rate, perExpert, width, input);
-  const inner = memorySeconds(hardware, c, c.activation * 2 * perExpert * width * up);
-  const balance = setup.forcedBalance || layout.ep === 1 ? 1 : c["moe.imbalance"];
+  const inner = memorySeconds(hardware, c, c.activation * biasedExperts(setup) * 2 * perExpert * width * up);
+  const balance = layout.ep === 1 ? 1 : expertImbalance(setup);
   const quantize = quantizeSeconds(setup, perExpert * (input + width));
   const routed = localExperts * (one * c["gemm.grouped"] + inner + quantize) * balance;
   const router = gemmSeconds(hardware, c, hardware.peakFlopsPerSecond / 2, own, hidden, moe.experts);
   const latent = moe.latent > 0 ? gemmSeconds(hardware, c, rate, own, hidden, 2 * moe.latent) : 0;
   return routed + router + latent + mlpSeconds(setup, tokens, hidden, moe.sharedFfn / layout.tp);
+}
+
+/** Experts with biases add them, and sum their gradients, in kernels of their own: grouped products fuse no epilogue. */
+function biasedExperts({ shape, constants: c }: StepSetup): number {
+  return shape.architecture.bias === "all" ? c["moe.biases"] : 1;
 }
 
 /** Gathering routed tokens by expert and back: memory passes over tokens × experts per token × width. */
@@ -148,6 +170,7 @@ function permuteSeconds(setup: StepSetup, layout: Layout, tokens: number): numbe
     setup.hardware,
     setup.constants,
     setup.constants["moe.permute"] *
+      biasedExperts(setup) *
       setup.constants["release.moe"] ** setup.releaseYears *
       2 *
       own *
@@ -169,6 +192,7 @@ function attentionSeconds(setup: StepSetup, layout: Layout, tokens: number): num
     const newer = chip === "hopper" || chip === "blackwell" || chip === "blackwellUltra";
     const rate =
       hardware.peakFlopsPerSecond *
+      hardware.computeShare *
       c[`attention.${chip}`] *
       (newer ? c["attention.older"] ** setup.attentionAge : 1) *
       ((headDim * 1.2) / (headDim + c["attention.headDim"]));

@@ -30,6 +30,7 @@ function setupOf(model: string, accelerator: string, changes: Partial<StepSetup>
     releaseYears: 0,
     fusedElementwise: true,
     offloadedOptimizer: false,
+    optimizerBytes: 12,
     ...changes,
   };
 }

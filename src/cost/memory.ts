@@ -3,6 +3,7 @@
  * Knows: mixed-precision Adam, ZeRO stages, activations in flight. Does not know: time, allocator fragmentation.
  */
 import type { Layout } from "../spec/layout.ts";
+import { cached, deepSeekKernels } from "./deepseek.ts";
 import { expertTensorRanks, type StepSetup } from "./setup.ts";
 
 /** Bytes on one device of a pipeline stage. */
@@ -16,6 +17,9 @@ export interface MemoryParts {
   total: number;
 }
 
+/** Master weight, mean and variance of Adam in fp32. */
+export const fullOptimizerBytes = 12;
+
 /** Framework, CUDA or CANN context and communicators: 3.5–4 GB is commonly seen with Megatron-LM. */
 export const frameworkBytes = 4e9;
 
@@ -23,11 +27,11 @@ export const frameworkBytes = 4e9;
  * Bytes per parameter held by mixed-precision Adam: 2 weights (bf16), 4 gradients (fp32), 12 optimizer (fp32 master, mean,
  * variance): 18 in all; ZeRO-1 6 + 12/d, ZeRO-2 2 + 16/d, ZeRO-3 18/d (Rajbhandari et al. 2019, arXiv:1910.02054 §5).
  */
-export function stateBytesPerParameter(zero: Layout["zero"], shards: number) {
+export function stateBytesPerParameter(zero: Layout["zero"], shards: number, optimizerBytes = fullOptimizerBytes) {
   return {
     weights: zero >= 3 ? 2 / shards : 2,
     gradients: zero >= 2 ? 4 / shards : 4,
-    optimizer: zero >= 1 ? 12 / shards : 12,
+    optimizer: zero >= 1 ? optimizerBytes / shards : optimizerBytes,
   };
 }
 
@@ -64,7 +68,8 @@ export function layerActivationBytes(setup: StepSetup, layout: Layout): number {
     setup.fusedAttention || layout.recompute === "selective" ? 0 : 5 * a.heads * tokens * (setup.seq / layout.cp);
   const { attention, dense, mixture } = shape.kinds;
   // Gate, up and their product (or the one inner value before and after its function), the last as a product's input.
-  const inner = (a.gated ? 4 : 2) + (light ? 0 : input);
+  const narrow = light && deepSeekKernels(setup);
+  const inner = narrow ? cached.swigluInputs : (a.gated ? 4 : 2) + (light ? 0 : input);
   const mlp = (dense * inner * a.ffn + mixture * inner * (a.moe?.sharedFfn ?? 0)) / a.layers;
   const routed = a.moe
     ? ((mixture / a.layers) *
@@ -86,8 +91,10 @@ function attentionBytes(setup: StepSetup, light: boolean): number {
   const a = setup.shape.architecture;
   const query = a.heads * a.headDim;
   if (!a.mla) return 2 * (query + 2 * a.kvHeads * a.headDim) + 2 * query;
-  const output = 2 * a.heads * a.mla.valueHeadDim;
-  if (light) return 2 * (a.mla.queryRank + a.mla.keyValueRank + a.mla.ropeHeadDim) + output;
+  const narrow = light && deepSeekKernels(setup);
+  const output = (narrow ? cached.attended : 2) * a.heads * a.mla.valueHeadDim;
+  const latent = narrow ? cached.input : 2;
+  if (light) return latent * (a.mla.queryRank + a.mla.keyValueRank + a.mla.ropeHeadDim) + output;
   return 2 * (2 * query + a.heads * a.mla.valueHeadDim) + output;
 }
 
@@ -107,8 +114,8 @@ export function stageMemory(setup: StepSetup, layout: Layout, stage: number): Me
   const copies = layout.schedule === "dualpipe" ? 2 : 1;
   const ranks = layout.dp * layout.cp;
   const routedRanks = Math.max(1, (ranks * layout.tp) / (layout.ep * expertTensorRanks(layout)));
-  const denseBytes = stateBytesPerParameter(layout.zero, ranks);
-  const routedBytes = stateBytesPerParameter(layout.zero, routedRanks);
+  const denseBytes = stateBytesPerParameter(layout.zero, ranks, setup.optimizerBytes);
+  const routedBytes = stateBytesPerParameter(layout.zero, routedRanks, setup.optimizerBytes);
   const sum = (part: "weights" | "gradients" | "optimizer") => dense * denseBytes[part] + routed * routedBytes[part];
   const trained = setup.adaptersOnly ? 0.01 : 1;
   const weights = copies * sum("weights");

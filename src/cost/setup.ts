@@ -39,6 +39,8 @@ export interface StepSetup {
   readonly fusedElementwise: boolean;
   /** Optimizer states and step on the host's processors. */
   readonly offloadedOptimizer: boolean;
+  /** Bytes per parameter of master weight and moments: 12 in fp32, 8 with moments in bf16. */
+  readonly optimizerBytes: number;
 }
 
 /** Quantities of an architecture at one sequence length. */

@@ -4,8 +4,10 @@
  */
 import type { Layout } from "../spec/layout.ts";
 import { allReduceSeconds, groupOf } from "./collectives.ts";
+import { stackScale } from "./constants.ts";
+import { deepSeekKernels } from "./deepseek.ts";
 import { memorySeconds } from "./gemm.ts";
-import { headSeconds, layerSeconds } from "./layer.ts";
+import { headSeconds, layerSeconds, upProjectionSeconds } from "./layer.ts";
 import type { StepSetup } from "./setup.ts";
 import { dataSeconds, layerTraffic, localParameters, stageTransferSeconds } from "./traffic.ts";
 
@@ -69,7 +71,8 @@ export function stepSeconds(setup: StepSetup, layout: Layout): StepParts {
   // The head's stage is fuller than the mean; interleaving and hand-made partitions even most of it out.
   const headShare = layout.pp === 1 ? 1 : 1 / layout.pp + Math.min(1, c.headImbalance) * (1 - 1 / layout.pp);
   const computePerMicro = layersHere * (pass.forward + pass.backward) + headShare * head;
-  const selective = setup.fusedAttention ? pass.passes : pass.attention;
+  const up = deepSeekKernels(setup) ? upProjectionSeconds(setup, layout) : 0;
+  const selective = setup.fusedAttention ? pass.passes + up : pass.attention;
   const again =
     layout.recompute === "full" ? pass.forward * c["recompute.full"] : layout.recompute === "selective" ? selective : 0;
   const recomputePerMicro = layersHere * again;
@@ -85,7 +88,7 @@ export function stepSeconds(setup: StepSetup, layout: Layout): StepParts {
   const local = (trained * (dense + routed)) / shards;
   const optimizer = setup.offloadedOptimizer ? c.offload * local : memorySeconds(hardware, c, c.optimizer * local);
   const norm = allReduceSeconds(hardware, c, groupOf(hardware, layout.dp * layout.pp, layout.tp), 4096);
-  const scale = c[`stack.${stack}`] * c["release.all"] ** setup.releaseYears;
+  const scale = stackScale(c, stack) * c["release.all"] ** setup.releaseYears;
   const parts = {
     compute: scale * microBatches * computePerMicro,
     recompute: scale * microBatches * recomputePerMicro,

@@ -4,6 +4,7 @@
  */
 import type { Layout } from "../spec/layout.ts";
 import { allGatherSeconds, allReduceSeconds, allToAllSeconds, groupOf } from "./collectives.ts";
+import { deepSeekKernels, dispatchShare, expertImbalance } from "./deepseek.ts";
 import { mixtureOverhead, type PassSeconds } from "./layer.ts";
 import { expertTensorRanks, type StepSetup } from "./setup.ts";
 
@@ -41,7 +42,7 @@ export function layerTraffic(setup: StepSetup, layout: Layout, pass: PassSeconds
   const contextRaw = repeated * 1.5 * allGatherSeconds(hardware, c, contextGroup, keyValues * layout.cp);
   const hiding = pass.attention * (repeated + 0.5);
   const context = Math.max(c["context.exposed"] * contextRaw, contextRaw - hiding);
-  return { tensor, context, expert: expertSeconds(setup, layout, tokens, repeated) };
+  return { tensor, context, expert: expertSeconds(setup, layout, tokens, repeated, pass) };
 }
 
 function tensorExposure(setup: StepSetup): number {
@@ -50,7 +51,7 @@ function tensorExposure(setup: StepSetup): number {
   return Math.min(1, setup.tensorOverlap ? c["tensor.overlapped"] : c["tensor.megatron-2021"]);
 }
 
-function expertSeconds(setup: StepSetup, layout: Layout, tokens: number, repeated: number): number {
+function expertSeconds(setup: StepSetup, layout: Layout, tokens: number, repeated: number, pass: PassSeconds): number {
   const { shape, hardware, constants: c } = setup;
   const moe = shape.architecture.moe;
   if (!moe || layout.ep === 1) return 0;
@@ -66,7 +67,12 @@ function expertSeconds(setup: StepSetup, layout: Layout, tokens: number, repeate
       : domains * (1 - (1 - 1 / domains) ** moe.expertsPerToken);
   const crossing = Math.min(1, reached / ranksReached);
   const share = shape.kinds.mixture / shape.architecture.layers;
-  const balance = setup.forcedBalance ? 1 : c["moe.imbalance"];
+  const balance = expertImbalance(setup);
+  if (deepSeekKernels(setup)) {
+    const raw = share * repeated * 2 * allToAllSeconds(hardware, c, group, sent * dispatchShare, crossing) * balance;
+    // DualPipe runs one micro-batch's all-to-all beside the other's forward and backward; what is longer than those shows.
+    return layout.schedule === "dualpipe" ? Math.max(0, raw - pass.forward - pass.backward) : raw;
+  }
   return (
     share * repeated * 2 * allToAllSeconds(hardware, c, group, sent, crossing) * expertExposure(setup, layout) * balance
   );

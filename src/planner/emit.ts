@@ -38,7 +38,7 @@ export function emitTraining(
   };
   switch (known) {
     case "megatron":
-      return script(job, megatronFlags(job), "pretrain_gpt.py");
+      return script(job, [...megatronFlags(job), huggingFaceTokenizer], "pretrain_gpt.py");
     case "mindspeed":
       return script(job, [...megatronFlags(job), ...mindspeedFlags(job)], "pretrain_gpt.py");
     case "torchtitan":
@@ -48,7 +48,7 @@ export function emitTraining(
         job,
         question.accelerator.platform === "ascend"
           ? [...megatronFlags(job), ...mindspeedFlags(job)]
-          : megatronFlags(job),
+          : [...megatronFlags(job), huggingFaceTokenizer],
       );
     default:
       return known satisfies never;
@@ -87,7 +87,7 @@ function megatronFlags({ question, layout, steps, saveEvery }: Job): string[] {
     ...(layout.zero === 1 ? ["--use-distributed-optimizer", "--overlap-grad-reduce", "--overlap-param-gather"] : []),
     ...(layout.zero >= 2
       ? [
-          `--use-custom-fsdp --data-parallel-sharding-strategy ${layout.zero === 3 ? "optim_grads_params" : "optim_grads"}`,
+          `--use-megatron-fsdp --data-parallel-sharding-strategy ${layout.zero === 3 ? "optim_grads_params" : "optim_grads"}`,
         ]
       : []),
     ...recomputeFlags(layout),
@@ -109,7 +109,7 @@ function megatronFlags({ question, layout, steps, saveEvery }: Job): string[] {
     `--save-interval ${saveEvery}`,
     `--save checkpoints --load checkpoints --ckpt-format torch_dist --async-save`,
     "--log-interval 1 --log-throughput --no-create-attention-mask-in-dataloader",
-    `--data-path "$DATA" --tokenizer-type HuggingFaceTokenizer --tokenizer-model "$TOKENIZER"`,
+    `--data-path "$DATA"`,
   ];
   return flags;
 }
@@ -179,12 +179,16 @@ function expertFlags(moe: NonNullable<Architecture["moe"]>, layers: number): str
   ];
 }
 
+const huggingFaceTokenizer = `--tokenizer-type HuggingFaceTokenizer --tokenizer-model "$TOKENIZER"`;
+
+/** MindSpeed-LLM names the tokenizer's kind in its own words, and its kernels replace Transformer Engine's. */
 function mindspeedFlags({ layout }: Job): string[] {
   return [
     "--transformer-impl local --use-flash-attn --use-fused-rmsnorm --use-fused-swiglu --use-fused-rotary-pos-emb",
     ...(layout.tp > 1 ? ["--use-ascend-mc2"] : []),
     ...(layout.cp > 1 ? ["--context-parallel-algo megatron_cp_algo"] : []),
     "--distributed-backend hccl",
+    `--tokenizer-type PretrainedFromHF --tokenizer-name-or-path "$TOKENIZER"`,
   ];
 }
 

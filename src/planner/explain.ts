@@ -42,7 +42,11 @@ export function daysRange(days: TrainingEstimate["days"]): string {
 /** The first line of the answer. */
 export function answerLine(best: TrainingEstimate, deadlineDays: number | null): string {
   const lost = percent(1 - best.goodput);
-  const finish = `finishes in ${daysRange(best.days)} with 80 % probability`;
+  if (!Number.isFinite(best.days.p50))
+    return "will most likely never finish: failures come faster than the run recovers from them; add reliability, not devices";
+  const finish = Number.isFinite(best.days.p90)
+    ? `finishes in ${daysRange(best.days)} with 80 % probability`
+    : `takes ${best.days.p50.toFixed(0)} days or more, and may never finish`;
   const failures = `${lost} of the time is lost to failures`;
   if (deadlineDays === null || best.probabilityByDeadline === null) return `${finish}; ${failures}`;
   const chance = best.probabilityByDeadline;

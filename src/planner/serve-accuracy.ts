@@ -4,7 +4,7 @@
  */
 
 import { type InferenceErrorRow, inferenceErrors } from "../catalog/data/inference-errors.ts";
-import type { EngineFamily } from "../catalog/inference-constants.ts";
+import { type EngineFamily, hostClass } from "../catalog/inference-constants.ts";
 
 /** What decides whether two serving configurations are alike. */
 export interface Likeness {
@@ -26,7 +26,8 @@ export interface Accuracy {
   nearest: string[];
 }
 
-const toLikeness = (row: InferenceErrorRow): Likeness => ({
+/** What a committed error was measured on. */
+export const likenessOfErrors = (row: InferenceErrorRow): Likeness => ({
   accelerator: row[2],
   chip: row[3],
   engine: row[4],
@@ -38,33 +39,46 @@ const toLikeness = (row: InferenceErrorRow): Likeness => ({
   outputTokens: row[10],
 });
 
-/** 0 for the same configuration; about 1 for one step in one respect (other engine, twice the size and format, …). */
+/** The unit that a format multiplies with: formats of one unit share most of their kernels. */
+function unitOf(format: string): string {
+  if (/^fp8/.test(format)) return "fp8";
+  if (/^w[48]a8/.test(format)) return "int8";
+  return format;
+}
+
+/**
+ * 0 for the same configuration; about 1 for one large step in one respect (another chip generation, a tenth of the size and format, …).
+ * The weights are those under which left-out errors of published configurations rise with the distance to their neighbours:
+ * who drives the engine counts most, then the engine, then the chip.
+ */
 export function unlikeness(a: Likeness, b: Likeness): number {
   const ratio = (x: number, y: number): number => Math.abs(Math.log(Math.max(x, 1) / Math.max(y, 1)));
   return (
-    (a.chip === b.chip ? (a.accelerator === b.accelerator ? 0 : 0.3) : 2.5) +
-    (a.engine === b.engine ? 0 : 0.7) +
-    (a.kind === b.kind ? 0 : 1) +
-    (a.format === b.format ? 0 : 0.5) +
-    0.5 * ratio(a.parameters, b.parameters) +
-    0.2 * ratio(a.devices, b.devices)
+    (a.chip === b.chip ? (a.accelerator === b.accelerator ? 0 : 0.2) : 1) +
+    (a.engine === b.engine ? 0 : hostClass(a.engine) === hostClass(b.engine) ? 1.3 : 2) +
+    (a.kind === b.kind ? 0 : 0.7) +
+    (a.format === b.format ? 0 : unitOf(a.format) === unitOf(b.format) ? 0.35 : 0.7) +
+    0.3 * ratio(a.parameters, b.parameters) +
+    0.3 * ratio(a.devices, b.devices) +
+    0.1 * (ratio(a.promptTokens, b.promptTokens) + ratio(a.outputTokens, b.outputTokens))
   );
 }
 
-/** Configurations within this unlikeness count as near; two of them make an interpolation. */
-const near = 1.2;
+/** Configurations within this unlikeness count as near; three of them make an interpolation. */
+const near = 1;
+const neighbours = 3;
 
 /** The badge of an answer; `exclude` names a configuration (by its first row's id) that must not vouch for itself. */
 export function servingAccuracy(question: Likeness, exclude?: string): Accuracy {
   const ranked = inferenceErrors
     .filter((row) => row[0] !== exclude)
-    .map((row) => ({ row, distance: unlikeness(question, toLikeness(row)) }))
+    .map((row) => ({ row, distance: unlikeness(question, likenessOfErrors(row)) }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, 5);
   const close = ranked.filter(({ distance }) => distance <= near);
-  const used = close.length >= 2 ? close : ranked.slice(0, 3);
+  const used = close.length >= neighbours ? close : ranked.slice(0, neighbours);
   return {
-    basis: close.length >= 2 ? "interpolated" : "extrapolated",
+    basis: close.length >= neighbours ? "interpolated" : "extrapolated",
     medianError: quantile(
       used.map(({ row }) => row[13]),
       0.5,

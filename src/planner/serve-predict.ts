@@ -218,7 +218,7 @@ function played(
   const outcome = evaluateServing(system, load, constants, {
     ...(tuned ? { sequencesMax: tuned.sequencesMax * replicas, stepTokensMax: tuned.stepTokensMax * replicas } : {}),
     ...(flags.stepTokensMax ? { stepTokensMax: flags.stepTokensMax * replicas } : {}),
-    // SGLang limits running requests to 48 under speculative decoding unless told otherwise (server_args.py).
+    // SGLang limits running requests to 48 under speculative decoding unless told otherwise (server_args.py, read).
     ...(drafting ? { sequencesMax: drafting } : {}),
   });
   return pace

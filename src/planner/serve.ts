@@ -80,7 +80,7 @@ const utilisationMax = 0.9;
 /** Searches all layouts; ties go to fewer devices. Pure: the same question gives the same plan. */
 export function planServing(q: ServingQuestion, constants: InferenceConstants): ServingPlan {
   const shape = servingShape(q.architecture);
-  const workBytes = (constants[`engine.${q.engine.family}.reserve`] ?? 3) * gibibyte;
+  const workBytes = (q.engine.reserveGibibytes ?? constants.reserve ?? 3) * gibibyte;
   const base: ServingSystem = {
     shape,
     accelerator: q.accelerator,

@@ -62,7 +62,7 @@ export function systemStep(system: ServingSystem, constants: InferenceConstants)
 
 /** Bytes of one device that weights and cache may use. */
 function usableBytes(system: ServingSystem, constants: InferenceConstants): number {
-  const reserve = constants[`engine.${system.engine.family}.reserve`] ?? 3;
+  const reserve = system.engine.reserveGibibytes ?? constants.reserve ?? 3;
   return system.accelerator.memoryBytes * system.engine.memoryShare - reserve * gibibyte;
 }
 

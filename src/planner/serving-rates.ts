@@ -3,7 +3,7 @@
  * Knows: calibrated constants and published peaks. Does not know: models, requests, rows.
  */
 import type { Accelerator } from "../catalog/accelerators.ts";
-import type { EngineFamily, InferenceConstants } from "../catalog/inference-constants.ts";
+import { type EngineFamily, hostClass, type InferenceConstants } from "../catalog/inference-constants.ts";
 import type { WeightFormat } from "../cost/inference-formats.ts";
 import type { StepRates } from "../cost/inference-step.ts";
 
@@ -21,11 +21,24 @@ export function chipFamily(accelerator: Accelerator): ChipFamily | null {
   return null;
 }
 
-function linkKind(chip: ChipFamily, accelerator: Accelerator): string {
-  if (chip === "cdna") return "xgmi";
-  if (chip === "ascend") return "hccs";
-  return accelerator.intraLink.bytesPerSecond < 1e11 ? "pcie" : "nvlink";
+/** Without a switch or mesh of their own, the devices of a node still reach each other over its bus. */
+function overBus(chip: ChipFamily, accelerator: Accelerator): boolean {
+  return chip !== "cdna" && chip !== "ascend" && accelerator.intraLink.bytesPerSecond < 1e11;
 }
+
+/** Launches per layer: from a captured graph, from an Ascend graph, or one by one. */
+function layerName(engine: EngineFamily, chip: ChipFamily): string {
+  if (engine === "vllm-ascend-2025") return "layer.eager";
+  return chip === "ascend" && engine === "vllm-ascend" ? "layer.ascend" : "layer.graph";
+}
+
+/**
+ * Load of the busiest rank over the mean where redundant experts are placed by load (EPLB): an assumption, not fitted.
+ * Few published rows are this wide, and none states its balance.
+ */
+const wideImbalance = 1.15;
+/** Half of a wide group's batch computes while the other half communicates (DeepSeek-V3, arXiv:2412.19437 §3.4). */
+const hiddenCompute = 0.5;
 
 /** The unit that really multiplies, and its dense peak: the widest native one not narrower than the format asks. */
 function unitPeak(accelerator: Accelerator, format: WeightFormat): { unit: string; peak: number; widened: boolean } {
@@ -54,52 +67,60 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
   const { unit, peak, widened } = unitPeak(q.accelerator, q.format);
   const peaks = q.accelerator.peakFlopsPerSecond;
   const wide = peaks.bf16 ?? peaks.fp16 ?? (peaks.fp8 ?? 0) / 2;
-  const kernels = constants[`kernels.${q.engine}.${q.chip}`] ?? (q.engine === "trtllm-engine" ? 1 : 0.9);
+  const kernels = q.chip === "ascend" ? 1 : (constants[`kernels.${q.engine}`] ?? 1);
   const fallback = unit === "16-bit" ? `compute.${q.chip}.fp8` : `compute.${q.chip}.16-bit`;
   // Checkpoints served outside NVIDIA's own benches scale FP8 per 128 × 128 block, which costs matrix rate.
   const block = unit === "fp8" && !/^trtllm(-engine)?$/.test(q.engine) ? c("fp8.block", "") : 1;
   const dense = peak * c(`compute.${q.chip}.${unit}`, fallback) * (widened ? c("weightOnly", "") : 1) * block * kernels;
-  const memory = q.accelerator.memoryBytesPerSecond * c(`memory.${q.chip}`, "memory.hopper");
+  const nvidia = q.chip !== "cdna" && q.chip !== "ascend";
+  const memory = q.accelerator.memoryBytesPerSecond * c(nvidia ? "memory.nvidia" : "memory.others", "");
   const host = q.overlappedHost ? c("host.overlapped", "") : 1;
-  const link = linkKind(q.chip, q.accelerator);
+  const hostOf = `host.${hostClass(q.engine)}`;
   const denseBytes = q.format.name === "mxfp4" ? 2 : q.format.bytesPerWeight;
+  const denseFlops = q.format.name === "mxfp4" ? dense / c("weightOnly", "") : dense;
+  const head = wide * c(`compute.${q.chip}.16-bit`, "compute.hopper.16-bit") * kernels;
+  const wideAttention = q.format.attentionBytesPerWeight === 2 && unit !== "16-bit";
   return {
-    denseFlopsPerSecond: q.format.name === "mxfp4" ? dense / c("weightOnly", "") : dense,
+    denseFlopsPerSecond: denseFlops,
     expertFlopsPerSecond: dense * c("experts.compute", ""),
-    attentionFlopsPerSecond: wide * c(`attention.${q.chip}`, "attention.hopper") * kernels,
-    headFlopsPerSecond: wide * c(`compute.${q.chip}.16-bit`, "compute.hopper.16-bit") * kernels,
+    attentionFlopsPerSecond: wide * c(q.chip === "hopper" ? "attention.hopper" : "attention.others", "") * kernels,
+    latentFlopsPerSecond: wide * Math.min(0.9, c("attention.latent", "")),
+    headFlopsPerSecond: head,
     weightBytesPerSecond: memory,
-    cacheBytesPerSecond: memory * c("attention.cache", ""),
+    cacheBytesPerSecond: memory,
     vectorBytesPerSecond: memory,
     vectorPasses: c("vectors.passes", ""),
     denseBytesPerWeight: denseBytes,
+    attentionBytesPerWeight: q.format.attentionBytesPerWeight,
+    projectionFlopsPerSecond: wideAttention ? head : denseFlops,
     expertBytesPerWeight: q.format.bytesPerWeight,
     cacheBytesPerValue: q.cacheBytesPerValue,
     padTokens: c("dense.pad", ""),
     expertPadTokens: c("experts.pad", ""),
     expertIndependence: Math.min(1, c("experts.independence", "")),
     expertImbalance: Math.max(1, c("experts.imbalance", "")),
-    expertImbalanceWide: Math.max(1, c("experts.imbalanceWide", "")),
-    linkBytesPerSecond: Math.max(
-      1e9,
-      q.accelerator.intraLink.bytesPerSecond * c(`link.${link}.share`, "link.nvlink.share"),
-    ),
-    linkLatencySeconds: c(`link.${link}.latency`, "link.nvlink.latency"),
+    expertImbalanceWide: wideImbalance,
+    linkBytesPerSecond: Math.max(1e9, q.accelerator.intraLink.bytesPerSecond * c("link.share", "")),
+    linkLatencySeconds: c("link.latency", ""),
     networkBytesPerSecond: (q.accelerator.interNodeBytesPerSecond ?? 2.5e10) * c("network.share", ""),
     networkLatencySeconds: c("network.latency", ""),
-    domain: Math.max(1, q.accelerator.intraLink.domainDevices, link === "pcie" ? q.accelerator.nodeDevices : 1),
+    domain: Math.max(
+      1,
+      q.accelerator.intraLink.domainDevices,
+      overBus(q.chip, q.accelerator) ? q.accelerator.nodeDevices : 1,
+    ),
     exposedShare: c("exposed", ""),
-    hiddenCompute: c("hidden", ""),
-    layerSeconds: c(`engine.${q.engine}.layer`, "engine.vllm.layer"),
+    hiddenCompute,
+    layerSeconds: c(layerName(q.engine, q.chip), ""),
     eagerLayerSeconds: c("layer.eager", ""),
     graphContextMax: q.engine === "vllm-2024" ? 8192 : Infinity,
     mixtureLaunches: c("experts.launches", ""),
-    indexerLaunches: c("indexer.launches", ""),
+    indexerLaunches: 1,
     indexerPasses: c("indexer.passes", ""),
-    stepSeconds: host * c(`engine.${q.engine}.step`, "engine.vllm.step"),
-    sequenceSeconds: host * c(`engine.${q.engine}.sequence`, "engine.vllm.sequence"),
-    promptTokenSeconds: c(`engine.${q.engine}.promptToken`, "engine.vllm.promptToken"),
-    requestSeconds: c(`engine.${q.engine}.request`, "engine.vllm.request"),
+    stepSeconds: host * c(`${hostOf}.step`, ""),
+    sequenceSeconds: host * c(`${hostOf}.sequence`, ""),
+    promptTokenSeconds: c(`${hostOf}.promptToken`, ""),
+    requestSeconds: c("host.request", ""),
     unhidden: Math.min(1, c("unhidden", "")),
   };
 }

@@ -2,15 +2,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { requireAccelerator } from "../catalog/accelerators.ts";
+import { calibration } from "../catalog/calibration.ts";
 import { requireModel } from "../catalog/models.ts";
 import { allReduceSeconds, allToAllSeconds, groupOf } from "../cost/collectives.ts";
-import { guessedConstants } from "../cost/constants.ts";
+import { constantsFrom, guessedConstants } from "../cost/constants.ts";
 import { trainingFlopsPerToken } from "../cost/flops.ts";
 import { hardwareFor } from "../cost/hardware.ts";
 import { completion, goodputClosedForm, normalBelow } from "../cost/reliability.ts";
 import { bubbleUnits, stepSeconds } from "../cost/step.ts";
 import type { Layout } from "../spec/layout.ts";
-import { prepareQuestion, type TrainingQuestion } from "./train.ts";
+import { evaluateTraining, prepareQuestion, type TrainingQuestion } from "./train.ts";
 
 function prepared(model: string, accelerator: string, changes: Partial<TrainingQuestion> = {}) {
   return prepareQuestion({
@@ -163,5 +164,44 @@ describe("failures in closed form", () => {
     expect(normalBelow(0)).toBeCloseTo(0.5, 6);
     expect(normalBelow(1.96)).toBeCloseTo(0.9750021, 6);
     expect(normalBelow(-1.2815515655)).toBeCloseTo(0.1, 6);
+  });
+});
+
+describe("DeepSeek's own software", () => {
+  const own = {
+    tp: 1,
+    pp: 16,
+    dp: 128,
+    ep: 64,
+    cp: 1,
+    vpp: 1,
+    zero: 1,
+    recompute: "selective",
+    microBatch: 1,
+  } as const;
+  const dualPipe: Layout = { ...own, schedule: "dualpipe" };
+  const asked: Partial<TrainingQuestion> = {
+    ...{ devices: 2048, tokens: 14.8e12, globalBatch: 15360 },
+    precision: "fp8",
+    constants: constantsFrom(calibration.constants),
+  };
+  const deepSeek = prepared("deepseek-v3", "h800-sxm", { ...asked, stack: "deepseek" });
+  const bridge = prepared("deepseek-v3", "h800-sxm", { ...asked, stack: "bridge" });
+
+  test("the layout of its report fits with its moments and cached formats, and not without them", () => {
+    expect(evaluateTraining(deepSeek, dualPipe).memoryBytesPerDevice).toBeLessThan(80 * 2 ** 30);
+    expect(evaluateTraining(bridge, dualPipe).memoryBytesPerDevice).toBeGreaterThan(80 * 2 ** 30);
+  });
+  test("DualPipe hides its all-to-all, a plain pipeline does not", () => {
+    expect(evaluateTraining(deepSeek, dualPipe).parts.expertCommunication).toBe(0);
+    expect(evaluateTraining(deepSeek, { ...own, schedule: "1f1b" }).parts.expertCommunication).toBeGreaterThan(0);
+  });
+  test("a run that no constant was fitted to is predicted within 25 % of its 2.664 million device-hours", () => {
+    const { deviceHours } = evaluateTraining(deepSeek, dualPipe);
+    expect(Math.abs(deviceHours / 2.664e6 - 1)).toBeLessThan(0.25);
+  });
+  test("moments in bf16 take a third off the optimizer's bytes", () => {
+    const [half, full] = [deepSeek, bridge].map((p) => evaluateTraining(p, dualPipe).memoryParts.optimizer);
+    expect((half ?? 0) / (full ?? 1)).toBeCloseTo(8 / 12, 12);
   });
 });

@@ -4,13 +4,14 @@
  */
 import type { Accelerator } from "../catalog/accelerators.ts";
 import type { Constants, Stack } from "../cost/constants.ts";
+import { momentsInHalf, withoutCommunicationCores } from "../cost/deepseek.ts";
 import { trainingFlopsPerToken } from "../cost/flops.ts";
 import { type Hardware, hardwareFor, type TrainingPrecision } from "../cost/hardware.ts";
-import { deviceMemory, type MemoryParts, stageMemory } from "../cost/memory.ts";
+import { deviceMemory, fullOptimizerBytes, type MemoryParts, stageMemory } from "../cost/memory.ts";
 import { completion, type FailureCosts, goodputClosedForm } from "../cost/reliability.ts";
 import { modelShape, type StepSetup } from "../cost/setup.ts";
 import { type StepParts, stepSeconds } from "../cost/step.ts";
-import type { Architecture } from "../spec/architecture.ts";
+import { type Architecture, parameterCounts } from "../spec/architecture.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import type { Layout } from "../spec/layout.ts";
 import { secondsPerDay } from "../spec/quantities.ts";
@@ -57,6 +58,12 @@ export interface TrainingEstimate {
   readonly checkpointIntervalSeconds: number;
   readonly failuresExpected: number;
   readonly probabilityByDeadline: number | null;
+  /** Where days, goodput and P(deadline) come from; `interval` is the 90 % interval of the sampling error of P(deadline). */
+  readonly completion: {
+    readonly method: "closed-form" | "simulated";
+    readonly replicas: number;
+    readonly interval: readonly [number, number] | null;
+  };
 }
 
 /** What stays the same over all layouts of one question. */
@@ -65,6 +72,8 @@ export interface PreparedQuestion {
   readonly setup: StepSetup;
   readonly flopsPerToken: number;
 }
+
+const closedForm = { method: "closed-form", replicas: 0, interval: null } as const;
 
 /** Share of a device's memory that a layout may fill; the rest is fragmentation and spikes. */
 export const memoryShare = 0.94;
@@ -93,7 +102,7 @@ function setupFor(question: TrainingQuestion, hardware: Hardware): StepSetup {
   const { architecture, seq, constants, stack, globalBatch, precision } = question;
   return {
     shape: modelShape(architecture, seq),
-    hardware,
+    hardware: stack === "deepseek" ? withoutCommunicationCores(hardware) : hardware,
     constants,
     stack,
     seq,
@@ -106,15 +115,21 @@ function setupFor(question: TrainingQuestion, hardware: Hardware): StepSetup {
     staticRouting: false,
     adaptersOnly: false,
     rowwiseScaling: false,
-    blockScaled: precision === "fp4" || (precision === "fp8" && hardware.chip.startsWith("blackwell")),
+    blockScaled:
+      precision === "fp4" || (precision === "fp8" && (stack === "deepseek" || hardware.chip.startsWith("blackwell"))),
     releaseYears: 0,
     fusedElementwise: true,
     offloadedOptimizer: false,
+    optimizerBytes: stack === "deepseek" ? momentsInHalf : fullOptimizerBytes,
   };
 }
 
 /** Failure rate and recovery costs of a run that uses all of the question's devices. */
-export function failureCosts(question: TrainingQuestion, parameters: number): FailureCosts {
+export function checkpointCosts(question: TrainingQuestion): FailureCosts {
+  return failureCosts(question, parameterCounts(question.architecture).total);
+}
+
+function failureCosts(question: TrainingQuestion, parameters: number): FailureCosts {
   const nodes = Math.max(1, question.devices / question.accelerator.nodeDevices);
   // Weights and optimizer states in full: 2 + 12 bytes per parameter, written by all nodes together.
   const bytes = 14 * parameters;
@@ -126,16 +141,35 @@ export function failureCosts(question: TrainingQuestion, parameters: number): Fa
   };
 }
 
+/** Seconds of training without failures or checkpoints; the last step is a whole one. */
+export function productiveSecondsOf({ tokens, globalBatch, seq }: TrainingQuestion, secondsPerStep: number): number {
+  return Math.ceil(tokens / (globalBatch * seq)) * secondsPerStep;
+}
+
+/** What `wallSeconds` on all devices of the question cost in device-hours, money and energy. */
+export function costOf(
+  { devices, accelerator, dollarsPerDeviceHour }: TrainingQuestion,
+  wallSeconds: number,
+): Pick<TrainingEstimate, "deviceHours" | "cost" | "energyKilowattHours"> {
+  const deviceHours = (wallSeconds * devices) / 3600;
+  return {
+    deviceHours,
+    cost: dollarsPerDeviceHour === null ? null : deviceHours * dollarsPerDeviceHour,
+    // The chip's rated power and half as much again for host, network and cooling.
+    energyKilowattHours: accelerator.powerWatts === null ? null : (deviceHours * accelerator.powerWatts * 1.5) / 1000,
+  };
+}
+
 /** The estimate for one layout; the layout must divide (see layout-rules.ts), it need not fit. */
 export function evaluateTraining(prepared: PreparedQuestion, layout: Layout): TrainingEstimate {
   const { question, setup, flopsPerToken } = prepared;
-  const { devices, tokens, seq, globalBatch, accelerator } = question;
+  const { seq, globalBatch } = question;
   const parts = stepSeconds(setup, layout);
   const memory = deviceMemory(setup, layout);
   const used = layout.tp * layout.pp * layout.dp * layout.cp;
   const perStep = globalBatch * seq;
   const tokensPerSecond = perStep / parts.total;
-  const productive = (Math.ceil(tokens / perStep) * perStep) / tokensPerSecond;
+  const productive = productiveSecondsOf(question, parts.total);
   const costs = failureCosts(question, setup.shape.counts.total);
   const { goodput, checkpointIntervalSeconds } = goodputClosedForm(costs);
   const done = completion(productive, costs, {
@@ -143,8 +177,6 @@ export function evaluateTraining(prepared: PreparedQuestion, layout: Layout): Tr
     rateDeviation: 0.5,
     deadlineSeconds: question.deadlineDays === null ? null : question.deadlineDays * secondsPerDay,
   });
-  const wallSeconds = productive / goodput;
-  const deviceHours = (wallSeconds * devices) / 3600;
   const utilisation = (tokensPerSecond / used) * (flopsPerToken / setup.hardware.peakFlopsPerSecond);
   const forward = layout.recompute === "full" ? 4 / 3 : layout.recompute === "selective" ? 1.02 : 1;
   return {
@@ -158,14 +190,12 @@ export function evaluateTraining(prepared: PreparedQuestion, layout: Layout): Tr
     memoryParts: memory,
     fits: memory.total <= setup.hardware.memoryBytes * memoryShare,
     days: done.days,
-    deviceHours,
-    cost: question.dollarsPerDeviceHour === null ? null : deviceHours * question.dollarsPerDeviceHour,
-    // The chip's rated power and half as much again for host, network and cooling.
-    energyKilowattHours: accelerator.powerWatts === null ? null : (deviceHours * accelerator.powerWatts * 1.5) / 1000,
+    ...costOf(question, productive / goodput),
     goodput,
     checkpointIntervalSeconds,
     failuresExpected: done.failuresExpected,
     probabilityByDeadline: done.probabilityByDeadline,
+    completion: closedForm,
   };
 }
 

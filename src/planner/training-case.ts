@@ -3,11 +3,12 @@
  * Knows: which values an unknown field may have. Does not know: the measured value; it is never read here.
  */
 import { requireAccelerator } from "../catalog/accelerators.ts";
-import { type Constants, guessedConstants } from "../cost/constants.ts";
+import { type Constants, guessedConstants, stackScale } from "../cost/constants.ts";
+import { momentsInHalf, withoutCommunicationCores } from "../cost/deepseek.ts";
 import { trainingFlopsPerToken } from "../cost/flops.ts";
 import { type Hardware, hardwareFor } from "../cost/hardware.ts";
 import { layerSeconds } from "../cost/layer.ts";
-import { deviceMemory } from "../cost/memory.ts";
+import { deviceMemory, fullOptimizerBytes } from "../cost/memory.ts";
 import { type ModelShape, modelShape, type StepSetup } from "../cost/setup.ts";
 import { stepSeconds } from "../cost/step.ts";
 import { layerTraffic } from "../cost/traffic.ts";
@@ -43,7 +44,7 @@ export function prepareCase(run: TrainingCase): PreparedCase | { reason: string 
   if (!run.architecture) return { reason: `the architecture of ${run.modelName} is not known` };
   const published = hardwareFor(requireAccelerator(run.accelerator, run.id), run.precision);
   const hardware = published && {
-    ...published,
+    ...(run.stack === "deepseek" ? withoutCommunicationCores(published) : published),
     interBytesPerSecond: run.interBytesPerSecond ?? published.interBytesPerSecond,
     intraBytesPerSecond: run.intraBytesPerSecond ?? published.intraBytesPerSecond,
   };
@@ -222,6 +223,7 @@ function setupOf(run: TrainingCase, hardware: Hardware, setting: Setting, consta
     releaseYears: run.releaseYears,
     fusedElementwise: run.compiled,
     offloadedOptimizer: run.offloadedOptimizer,
+    optimizerBytes: run.stack === "deepseek" ? momentsInHalf : fullOptimizerBytes,
   };
 }
 
@@ -279,5 +281,5 @@ function oneLayer(setup: StepSetup, layout: Layout): number {
   const pass = layerSeconds(setup, layout);
   const again = layout.recompute === "full" ? pass.forward : layout.recompute === "selective" ? pass.attention : 0;
   const traffic = layerTraffic(setup, layout, pass);
-  return setup.constants[`stack.${setup.stack}`] * (pass.forward + pass.backward + again + traffic.tensor);
+  return stackScale(setup.constants, setup.stack) * (pass.forward + pass.backward + again + traffic.tensor);
 }

@@ -152,6 +152,7 @@ export type TrainingCase = z.infer<typeof TrainingCase>;
 
 /** Software by the words of a row, first match wins; `fused` says whether its attention is (FlashAttention came in 2022). */
 const stackWords: readonly (readonly [RegExp, Stack, boolean])[] = [
+  [/2412\.19437|deepseek-ai\/(?:deepseek-v3|profile)/, "deepseek", true],
   [/zero3|zero-3 without/, "deepspeed", false],
   [/megascale-moe/, "megascale", true],
   [/megascale \(full|-megascale\b|ablation-[6-9]/, "megascale", true],

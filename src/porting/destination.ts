@@ -79,11 +79,12 @@ export function openDestination(given: string, sources: readonly string[], signa
   };
 }
 
-function checkDestination(given: string, path: string, sources: readonly string[]): void {
+/** The refusals of `openDestination`; `filled` allows a directory that already holds something. */
+export function checkDestination(given: string, path: string, sources: readonly string[], filled = false): void {
   const parent = dirname(path);
   if (existsSync(path)) {
     if (!statSync(path).isDirectory()) throw new BadInput(`${given}: is a file; give a directory that is new or empty`);
-    if (readdirSync(path).length > 0)
+    if (!filled && readdirSync(path).length > 0)
       throw new BadInput(`${given}: is not empty; give a directory that is new or empty`);
   } else if (!existsSync(parent) || !statSync(parent).isDirectory()) {
     throw new BadInput(`${given}: ${parent} is no directory; make it first`);
@@ -110,7 +111,8 @@ function isInside(path: string, folder: string): boolean {
   return way !== "" && way !== ".." && !way.startsWith("../");
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of that id lives. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

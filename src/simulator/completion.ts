@@ -22,17 +22,18 @@ export interface CompletionDistribution {
   lostShare: Record<keyof RunOutcome["lost"], number>;
 }
 
-/** Faults over all replicas after which no further replica is started (some 10 s of computing). */
+/** Faults over all replicas after which no further replica is started, unless told otherwise (some 10 s of computing). */
 const FAULTS_BUDGET = 60_000_000;
 
 /**
  * Simulates `replicas` (≥ 1) runs with seeds that follow from `seed`. Replica i of two questions uses the same draws, so
- * their difference is less noisy than either. Throws ZodError for a question out of bounds, RangeError for `replicas`.
+ * their difference is less noisy than either. No replica starts after `faultsBudget` faults over all. Throws ZodError for a question out of bounds, RangeError for `replicas`.
  */
 export function completionDistribution(
   input: RunQuestionInput,
   replicas: number,
   seed: number,
+  faultsBudget: number = FAULTS_BUDGET,
 ): CompletionDistribution {
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > 1e6) throw new RangeError(`replicas ${replicas}`);
   const question = RunQuestion.parse(input);
@@ -40,7 +41,7 @@ export function completionDistribution(
   const wall: number[] = [];
   const sums = { goodput: 0, faults: 0, failovers: 0, completed: 0, onTime: 0 };
   const lost = { checkpointSeconds: 0, reworkSeconds: 0, restartSeconds: 0, waitingSeconds: 0, slowSeconds: 0 };
-  while (wall.length < replicas && sums.faults < FAULTS_BUDGET) {
+  while (wall.length < replicas && sums.faults < faultsBudget) {
     const outcome = simulator.run(seed * 1_000_003 + wall.length);
     wall.push(outcome.completed ? outcome.wallSeconds : Number.POSITIVE_INFINITY);
     sums.goodput += outcome.goodput;

@@ -88,6 +88,8 @@ export const RunQuestion = z.strictObject({
   horizonSeconds: z.number().positive().max(1e12).optional(),
   /** The rate itself is uncertain: each replica multiplies all failure rates by one gamma variate of mean 1 and this shape. */
   rateShape: z.number().positive().optional(),
+  /** The work itself is uncertain: each replica multiplies it by one lognormal variate of median 1 whose logarithm deviates so. */
+  workDeviation: z.number().nonnegative().max(3).optional(),
 });
 export type RunQuestion = z.infer<typeof RunQuestion>;
 /** What a caller writes: everything with a default may be left out. */

@@ -83,6 +83,7 @@ export class RunSimulator {
   private upAt = 0;
   private speed = 1;
   private rateFactor = 1;
+  private productiveSeconds = 0;
   private hazardDrawn = 0;
   private infancyEnds = 0;
   private lemons = 0;
@@ -145,8 +146,11 @@ export class RunSimulator {
     this.causeDraws.reset(random(seed, "simulated-causes"));
     this.repairDraws.reset(random(seed, "simulated-repairs"));
     this.otherDraws.reset(random(seed, "simulated-stragglers-and-outages"));
-    const { rateShape } = this.question;
+    const { rateShape, workDeviation, productiveSeconds } = this.question;
     this.rateFactor = rateShape === undefined ? 1 : gammaOfMeanOne(random(seed, "simulated-rate"), rateShape);
+    this.productiveSeconds =
+      productiveSeconds *
+      (workDeviation === undefined ? 1 : Math.exp(workDeviation * random(seed, "simulated-work").normal()));
     this.queue.clear();
     this.progress.reset();
     this.counts.fill(0);
@@ -325,7 +329,7 @@ export class RunSimulator {
   private scheduleFinish(): void {
     const { upAt, now, progress, queue } = this;
     const from = upAt > now ? upAt : now;
-    const total = this.question.productiveSeconds;
+    const total = this.productiveSeconds;
     if (from + (total - progress.work) / this.speed >= queue.dueAt(FAULT)) queue.schedule(FINISH, never);
     else queue.schedule(FINISH, from + progress.secondsUntil(total, this.speed));
   }
@@ -369,7 +373,7 @@ export class RunSimulator {
       if (count > 0) faultsByCause[name] = count;
     });
     if (this.outages > 0) faultsByCause["pool outage"] = this.outages;
-    const kept = Math.min(progress.work, this.question.productiveSeconds);
+    const kept = Math.min(progress.work, this.productiveSeconds);
     // The last checkpoint comes when the work is done, not at the end of an interval; the cycle took its stall for work.
     const lastStall = (progress.work - kept) / this.speed;
     return {

@@ -11,8 +11,6 @@ import { bigramBackend } from "./bigram-backend.ts";
 const text = "The whale is a whale — and the sea is the sea.\n\nUser: no\n\nThe end of the whale.";
 const loopback = { host: "127.0.0.1", port: 0 };
 let running = 0;
-/** While set, generations wait for it before their first piece. */
-let gate: Promise<void> | undefined;
 let abandoned = 0;
 
 /** Counts what is generated and what is given up, so that a test can see an abort arrive. */
@@ -22,7 +20,6 @@ function counted(backend: Backend): Backend {
     async *generate(request, signal) {
       running++;
       try {
-        await gate;
         yield* backend.generate(request, signal);
       } finally {
         running--;
@@ -194,25 +191,27 @@ describe("the line", () => {
     expect(abandoned).toBeGreaterThan(before);
   });
   test("more than the line holds is refused at once and says so", async () => {
-    let open = (): void => undefined;
-    gate = new Promise((resolve) => {
-      open = resolve;
-    });
+    // The one place is held until the client leaves, however slowly the others arrive.
+    const held: Backend = {
+      ...backend,
+      async *generate(_, signal) {
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+      },
+    };
+    const full = await listen(createApp({ backend: held, now: () => 0, waitingMax: 4 }), loopback);
+    const own = new OpenAI({ baseURL: `${full.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const abort = new AbortController();
     const refused: unknown[] = [];
-    const answered: unknown[] = [];
-    const all = Array.from({ length: 12 }, () =>
-      client.completions.create({ model: "whale", prompt: "T", max_tokens: 2 }).then(
-        (answer) => answered.push(answer),
-        (error: unknown) => {
-          // The line can only be let go on once all that do not fit into it have been told so.
-          if (refused.push(error) === 12 - 1 - 4) open();
-        },
-      ),
-    );
-    await Promise.all(all);
-    gate = undefined;
-    expect(answered).toHaveLength(1 + 4);
-    for (const error of refused) expect(error).toMatchObject({ status: 503, code: "overloaded" });
+    await new Promise<void>((resolve) => {
+      for (let index = 0; index < 12; index++) {
+        own.completions.create({ model: "whale", prompt: "T" }, { signal: abort.signal }).catch((error: unknown) => {
+          if (refused.push(error) === 12 - 1 - 4) resolve();
+        });
+      }
+    });
+    abort.abort();
+    for (const error of refused.slice(0, 7)) expect(error).toMatchObject({ status: 503, code: "overloaded" });
+    await full.close({ graceSeconds: 1 });
   });
 });
 

@@ -2,6 +2,8 @@
  * Prints a training plan: the answer, the layouts, where the time and the memory go, what was refused.
  * Knows: units and column widths (100 at most). Does not know: how anything was calculated.
  */
+
+import type { MemoryParts } from "../../cost/memory.ts";
 import type { AccuracyBadge } from "../../planner/accuracy.ts";
 import { rankedParts, shownSeconds, whyLost } from "../../planner/explain.ts";
 import type { SearchResult } from "../../planner/search.ts";
@@ -17,6 +19,8 @@ export interface RenderedPlan {
   /** Absent for a single evaluation. */
   readonly search: SearchResult | null;
   readonly notes: readonly string[];
+  /** Memory of the best layout's pipeline stages, first to last. */
+  readonly memoryByStage: readonly MemoryParts[];
 }
 
 const columnsMax = 100;
@@ -36,12 +40,13 @@ function wrapped(sentence: string): string {
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
-export function renderPlan({ answer, best, badge, search, stack, notes }: RenderedPlan): string {
+export function renderPlan({ answer, best, badge, search, stack, notes, memoryByStage }: RenderedPlan): string {
   const blocks = [
     answer,
     [`layout  ${layoutText(best.layout)} ${best.layout.schedule}`, ...facts(best, badge, stack)].join("\n"),
   ];
   blocks.push(partsTable(best));
+  if (memoryByStage.length > 1) blocks.push(stageTable(memoryByStage));
   if (search) blocks.push(...searchBlocks(best, search));
   if (notes.length > 0) blocks.push(notes.map((note) => wrapped(`note: ${note}`)).join("\n"));
   return `${blocks.join("\n\n")}\n`;
@@ -65,6 +70,7 @@ function facts(best: TrainingEstimate, badge: AccuracyBadge, stack: string): str
 }
 
 function amount(value: number): string {
+  if (!Number.isFinite(value)) return "endless";
   if (value >= 1e9) return `${(value / 1e9).toFixed(2)} billion`;
   if (value >= 1e6) return `${(value / 1e6).toFixed(2)} million`;
   if (value >= 1e4) return Math.round(value).toLocaleString("en-US");
@@ -95,6 +101,21 @@ function partsTable(best: TrainingEstimate): string {
     ];
   });
   return table(["step time", "seconds>", "share>", "fullest device", "GiB>"], rows);
+}
+
+const stagesShown = 8;
+
+/** Memory of at most eight stages, spread evenly from the first to the last. */
+function stageTable(stages: readonly MemoryParts[]): string {
+  const shown = Math.min(stagesShown, stages.length);
+  const rows = Array.from({ length: shown }, (_, i) => {
+    const stage = Math.round((i * (stages.length - 1)) / (shown - 1));
+    const parts = stages[stage];
+    if (!parts) return [];
+    const { weights, gradients, optimizer, activations, buffers, total } = parts;
+    return [String(stage), ...[weights, gradients, optimizer, activations, buffers, total].map(gibibytes)];
+  });
+  return table(["GiB of stage>", "weights>", "gradients>", "optimizer>", "activations>", "buffers>", "total>"], rows);
 }
 
 function searchBlocks(best: TrainingEstimate, search: SearchResult): string[] {

@@ -1,0 +1,159 @@
+/**
+ * Takes one line of a log apart: who wrote it, when, how loudly, and what is left to read.
+ * Knows: the prefixes of launchers, schedulers, loggers and kernels. Does not know: what any text means.
+ */
+import { stampOf } from "./timestamp.ts";
+
+export type Level = "debug" | "info" | "warning" | "error";
+
+export interface LogLine {
+  /** Without colours and control characters; what is shown as evidence. */
+  readonly text: string;
+  /** Without prefixes; leading blanks beyond the first tell code from speech and are kept. */
+  readonly body: string;
+  readonly level: Level | undefined;
+  readonly rank: number | undefined;
+  readonly pid: number | undefined;
+  /** Seconds on the common clock of the logs (see Stamp). */
+  readonly at: number | undefined;
+  readonly hasYear: boolean;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control characters
+const ansi = /\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal must not be commanded by a log
+const control = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
+
+const levelNames: Readonly<Record<string, Level>> = {
+  ...{ TRACE: "debug", DEBUG: "debug", INFO: "info", NOTICE: "info", EVENT: "info" },
+  ...{ WARN: "warning", WARNING: "warning", ERROR: "error", ERR: "error", CRITICAL: "error", FATAL: "error" },
+  ...{ E: "error", F: "error", C: "error", W: "warning", I: "info", D: "debug" },
+};
+const levelWord = "(TRACE|DEBUG|INFO|NOTICE|EVENT|WARN(?:ING)?|ERR(?:OR)?|CRITICAL|FATAL)";
+
+/** Each is tried at the start of what is left, until none fits. */
+const rankPrefix =
+  /^\[?(?:default|rank|Rank )(\d{1,6})\]?:(?:\[|\s|$)?|^(?:\[rank |\[Rank )(\d{1,6})\]\s?|^(\d{1,5}): /;
+const actorPrefix = /^\((?:[A-Za-z_]\w*)(?:\s+rank=(\d+))?(?:\s+pid=(\d+))?(?:,\s*ip=[\d.]+)?\)\s/;
+const actorRank = /^\(\w*?_?(?:TP|DP|rank|Rank|Worker_)(\d+)\b/;
+const hostPrefix = /^(?!E[A-Z]\d{4}|E\d{5}|[\w.]*(?:Error|Exception))(?:[a-zA-Z][\w.-]*\d[\w.-]*):\s(?=\S)/;
+const syslogHost = /^[\w.-]+ (?:kernel|nv-fabricmanager|nvidia-persistenced|systemd|slurmd|kubelet)(?:\[\d+\])?:\s?/;
+const levelPrefix = new RegExp(`^[[(<]?${levelWord}[\\])>]?(?:[:|]|\\s|(?=\\d{4}-))\\s?`);
+const dashLevel = new RegExp(`^\\s?[-|]\\s?(?:[\\w.:]+\\s?[-|]\\s?)?${levelWord}\\s*[-|:]?\\s`);
+const glogLevel = /^\[?([EWIFCD])\d{3,4} \d\d:\d\d:\d\d/;
+const glogRest = /^(?:\d+ )?[\w./<>-]+\.(?:cpp|cc|h|py|ts|cu):\d+\]\s?/;
+const torchLevel = /^\[([EWI]) [\w./]+\.(?:cpp|cc|h|py|hpp):\d+\]\s?/;
+const plogModule = /^[A-Z][A-Z_0-9]*\((\d+),[^)]*\):\s?(?=\d{4}-)/;
+const plogFile = /^\[[\w./-]+\.(?:cc|cpp|h|c|py):\d+\](?:\s?\[?\d+\]?)?\s?/;
+const pythonFile = /^(?:\[[\w./-]+\.py:\d+(?::\w+)?\]|[\w./-]+\.py:\d+\]|[\w./-]+\.py:\d+ -)\s?/;
+const container = /^(?:stderr|stdout) [FP] /;
+const kernelTag = /^kernel:\s?(?:\[\s*\d+\.\d+\]\s?)?/;
+const slurmTag = /^(?:slurmstepd(?:-\S+)?|srun|slurmd|salloc|sbatch): (?=error|fatal)/;
+
+/** Longer than any honest message; the rest of a line is data. */
+const readCharactersMax = 4096;
+
+export function readLine(raw: string): LogLine {
+  const text = raw.slice(0, readCharactersMax).replace(ansi, "").replace(control, "").trimEnd();
+  const state: Parts = { rank: undefined, pid: undefined, level: undefined, at: undefined, hasYear: false };
+  const unwrapped = unwrap(text, state);
+  let body = unwrapped;
+  for (let round = 0; round < 10; round++) {
+    const rest = strip(body, state);
+    if (rest === body) break;
+    body = rest;
+  }
+  if (/^NCCL WARN|\bNCCL WARN\b/.test(body)) state.level = "error";
+  else if (/\bNCCL (?:INFO|TRACE)\b/.test(body)) state.level = "info";
+  else if (slurmTag.test(body) || /^(?:error|fatal): /i.test(body)) state.level ??= "error";
+  state.rank ??= rankInside(body);
+  return { ...state, text, body };
+}
+
+interface Parts {
+  rank: number | undefined;
+  pid: number | undefined;
+  level: Level | undefined;
+  at: number | undefined;
+  hasYear: boolean;
+}
+
+/** Container runtimes and structured loggers put the line into JSON. */
+function unwrap(text: string, state: Parts): string {
+  if (!text.startsWith("{") || !text.endsWith("}")) return text;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return text; // A Python dictionary or cut-off data: read as it stands.
+  }
+  if (typeof parsed !== "object" || parsed === null) return text;
+  const fields = new Map<string, unknown>(Object.entries(parsed));
+  const log = fields.get("log");
+  if (typeof log === "string" && fields.has("stream")) return log.trimEnd();
+  const level = fields.get("level") ?? fields.get("levelname") ?? fields.get("severity");
+  const message = fields.get("msg") ?? fields.get("message");
+  if (typeof level !== "string" || typeof message !== "string") return text;
+  state.level = levelNames[level.toUpperCase()];
+  const time = fields.get("time") ?? fields.get("ts") ?? fields.get("timestamp") ?? fields.get("asctime");
+  const stamp = typeof time === "string" ? stampOf(time) : undefined;
+  if (stamp !== undefined) Object.assign(state, { at: stamp.at, hasYear: stamp.hasYear });
+  const rank = fields.get("rank");
+  if (typeof rank === "number" && Number.isSafeInteger(rank) && rank >= 0) state.rank = rank;
+  return message;
+}
+
+function strip(body: string, state: Parts): string {
+  const glogMatch = glogLevel.exec(body);
+  if (glogMatch !== null) state.level ??= levelNames[glogMatch[1] ?? ""];
+  const stamp = stampOf(body);
+  if (stamp !== undefined) {
+    if (state.at === undefined && stamp.at !== undefined)
+      Object.assign(state, { at: stamp.at, hasYear: stamp.hasYear });
+    return body.slice(stamp.length).replace(glogRest, "");
+  }
+  const rank = rankPrefix.exec(body);
+  if (rank !== null) {
+    state.rank ??= Number(rank[1] ?? rank[2] ?? rank[3]);
+    return body.slice(rank[0].endsWith("[") ? rank[0].length - 1 : rank[0].length);
+  }
+  const actor = actorPrefix.exec(body);
+  if (actor !== null) {
+    const named = actor[1] ?? actorRank.exec(body)?.[1];
+    if (named !== undefined) state.rank ??= Number(named);
+    if (actor[2] !== undefined) state.pid ??= Number(actor[2]);
+    return body.slice(actor[0].length);
+  }
+  const torch = torchLevel.exec(body);
+  if (torch !== null) {
+    state.level ??= levelNames[torch[1] ?? ""];
+    return body.slice(torch[0].length);
+  }
+  const level = levelPrefix.exec(body) ?? dashLevel.exec(body);
+  if (level !== null) {
+    state.level ??= levelNames[level[1] ?? ""];
+    return body.slice(level[0].length);
+  }
+  const plog = plogModule.exec(body);
+  if (plog !== null) state.pid ??= Number(plog[1]);
+  for (const prefix of [plogModule, plogFile, pythonFile, container, syslogHost, kernelTag, hostPrefix]) {
+    const match = prefix.exec(body);
+    if (match !== null && match[0].length > 0) return body.slice(match[0].length);
+  }
+  return body;
+}
+
+const inside = [
+  /\bRankID:(\d+)/,
+  /\[(?:PG [^\]]*?)?Rank (\d+)\]/,
+  /^Rank:? ?(\d+)\b/,
+  /(?<!remote |peer |from |with |to |dst |src |root )\b(?:global )?rank[ =:]\s?\[?(\d{1,6})\b/i,
+];
+
+function rankInside(body: string): number | undefined {
+  for (const pattern of inside) {
+    const match = pattern.exec(body);
+    if (match !== null) return Number(match[1]);
+  }
+  return undefined;
+}

@@ -1,0 +1,148 @@
+/**
+ * Reads one candidate line: which rules it is evidence for, and for which one most.
+ * Knows: rules, families, levels. Does not know: other files, ranks, what happened before or after.
+ */
+import type { FaultLayer, FaultRule } from "../catalog/fault-rules.ts";
+import { evidenceOf } from "./evidence.ts";
+import type { LogLine } from "./line.ts";
+import { families, rulesByValue, signatures, strongCharacters } from "./signatures.ts";
+
+export interface Match {
+  readonly rule: FaultRule;
+  /** The rule's, or the more exact one that the line carries. */
+  readonly code: string;
+  readonly severity: FaultRule["severity"];
+  /** Characters of the body that spoke for the rule: the more, the more specific. */
+  readonly weight: number;
+  readonly groups: Readonly<Record<string, string | undefined>>;
+}
+
+export interface MatchContext {
+  /** The lines just before, newest last, to find the other strings of an `all` list in. */
+  readonly before: string;
+  /** What the log speaks of so far. */
+  readonly nvidia: boolean;
+  readonly ascend: boolean;
+}
+
+export const layerOrder: Readonly<Record<FaultLayer, number>> = {
+  ...{ hardware: 0, link: 1, host: 2, program: 3, transport: 4 },
+  ...{ runtime: 5, collective: 6, peer: 7, exit: 8, echo: 9 },
+};
+const severityOrder = { fatal: 0, degraded: 1, notice: 2 } as const;
+const encoder = new TextEncoder();
+
+/** Every rule that the line is evidence for, the best first; words that are only data match nothing. */
+export function matchesOf(line: LogLine, context: MatchContext): Match[] {
+  const { automaton, anchored } = signatures();
+  const found: Match[] = [];
+  for (const id of automaton.matchesIn(encoder.encode(line.body))) {
+    const anchor = anchored[id];
+    if (anchor === undefined) continue;
+    const match = "family" in anchor ? byFamily(line, anchor.family) : byRule(line, anchor.rule, context);
+    if (match !== undefined && mayApply(match.rule, line, context)) found.push(match);
+  }
+  return found.sort(
+    (a, b) =>
+      Number(a.rule.id === "python-RuntimeError") - Number(b.rule.id === "python-RuntimeError") ||
+      severityOrder[a.severity] - severityOrder[b.severity] ||
+      layerOrder[a.rule.layer] - layerOrder[b.rule.layer] ||
+      b.weight - a.weight,
+  );
+}
+
+function mayApply(rule: FaultRule, line: LogLine, { nvidia, ascend }: MatchContext): boolean {
+  if (
+    rule.errorOnly &&
+    line.level !== "error" &&
+    !/^\W*(?:[\w.]+(?:Error|Exception)\b|(?:error|fatal|failed)\b)/i.test(line.body)
+  ) {
+    return rule.platform === "ascend" && /\bE[A-Z]\d{4}\b/.test(line.body);
+  }
+  if (rule.platform === "ascend" && rule.family === undefined) return ascend || !nvidia;
+  if (rule.platform === "nvidia" && rule.family === undefined) return nvidia || !ascend;
+  return true;
+}
+
+function byFamily(line: LogLine, family: keyof typeof families): Match | undefined {
+  const found = families[family].regex.exec(line.body);
+  const value = found?.[1];
+  if (found === null || value === undefined) return undefined;
+  if (family === "exception") return byException(line, found, value);
+  const key = family === "npu-event" ? value.toLowerCase() : family === "xid" ? String(Number(value)) : value;
+  const compiled = rulesByValue.get(`${family} ${key}`) ?? rulesByValue.get(`${family} ${key.slice(0, 2)}`);
+  if (compiled === undefined) return undefined;
+  const match = judge(line, compiled.rule, found.index, found[0].length);
+  if (match === undefined) return undefined;
+  const code = family === "cann-code" ? value : match.code;
+  const cleared =
+    family === "npu-event" && /\bassert(?:ion)?["']?\s*[:=]\s*["']?0\b|\brecover(?:ed|y)\b|\bresume\b/i.test(line.body);
+  const harmless = family === "sxid" && /\bnon-fatal\b/i.test(line.body) && match.severity === "fatal";
+  // A code of the hardware says more than any words around it; a code of the layers above it says less.
+  const weight = family === "xid" || family === "sxid" || family === "npu-event" ? 1000 : 1;
+  return { ...match, code, weight, severity: cleared ? "notice" : harmless ? "degraded" : match.severity };
+}
+
+/** An exception's last line begins with its name; a name that nobody listed is the program's own. */
+function byException(line: LogLine, found: RegExpExecArray, path: string): Match | undefined {
+  const name = path.slice(path.lastIndexOf(".") + 1);
+  if (/Warning$/.test(name)) return undefined;
+  const compiled = rulesByValue.get(`exception ${name}`) ?? rulesByValue.get("exception Exception");
+  if (compiled === undefined) return undefined;
+  const match = judge(line, compiled.rule, found.index, found[0].length);
+  return match && { ...match, code: name, weight: 1 };
+}
+
+function byRule(
+  line: LogLine,
+  { rule, regex }: { rule: FaultRule; regex: RegExp | undefined },
+  context: MatchContext,
+): Match | undefined {
+  if (regex !== undefined) {
+    const found = regex.exec(line.body);
+    return found === null ? undefined : judge(line, rule, found.index, found[0].length, found.groups);
+  }
+  for (const all of rule.all ?? []) {
+    const where = spot(line.body, all, context.before);
+    if (where !== undefined) return judge(line, rule, where.start, where.length);
+  }
+  return undefined;
+}
+
+/** Where the list's first string on this line stands, if all of its strings are here or, the strong ones, just before. */
+function spot(body: string, all: readonly string[], before: string): { start: number; length: number } | undefined {
+  let start = Number.POSITIVE_INFINITY;
+  let length = 0;
+  for (const whole of all) {
+    const text = whole.trim();
+    const at = body.indexOf(text);
+    if (at >= 0) {
+      start = Math.min(start, at);
+      length += text.length;
+    } else if (text.length < strongCharacters || !before.includes(text)) return undefined;
+  }
+  return Number.isFinite(start) && length >= Math.min(strongCharacters, all[0]?.length ?? 0)
+    ? { start, length }
+    : undefined;
+}
+
+function judge(
+  line: LogLine,
+  rule: FaultRule,
+  start: number,
+  length: number,
+  groups: Readonly<Record<string, string | undefined>> = {},
+): Match | undefined {
+  const evidence = evidenceOf(line, start, start + length, {
+    indentedIsReport: rule.platform === "ascend" || rule.family === "exit-code",
+    numbers: rule.category === "numerics",
+  });
+  if (evidence === "data") return undefined;
+  let severity = rule.severity;
+  if (severity === "fatal" && !rule.anyLevel && rule.category !== "numerics") {
+    if (line.level === "info" || line.level === "debug") return undefined;
+    if (line.level === "warning") severity = "degraded";
+  }
+  if (evidence === "told" && severity === "fatal" && rule.layer !== "exit") severity = "degraded";
+  return { rule, code: rule.code, severity, weight: length, groups };
+}

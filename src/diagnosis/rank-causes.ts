@@ -1,0 +1,243 @@
+/**
+ * Picks the root cause among everything that was observed: the first, most specific, most fatal, above its echoes.
+ * Knows: layers, times, ranks, files. Does not know: how lines are read.
+ */
+import { absentRank, type Ranks } from "./collectives.ts";
+import type { Diagnosis, Finding } from "./diagnosis.ts";
+import { layerOrder } from "./match.ts";
+import type { LogFacts, Observation } from "./observe.ts";
+
+export interface LogSummary extends LogFacts {
+  /** From the path, where launchers keep one folder per attempt. */
+  readonly attempt: number | undefined;
+}
+
+const findingsMax = 100;
+/** A deeper fault may reach the log somewhat later than what it did. */
+const slackSeconds = 120;
+const slackLines = 3000;
+/** Stamps further apart come from different years or clocks and tell nothing. */
+const comparableSeconds = 300 * 86_400;
+/** Steps of the job so long after a fault on another log's clock show that it was survived. */
+const survivedSeconds = 60;
+const beginsFailures = layerOrder.program;
+
+export function rankCauses(logs: readonly LogSummary[]): Diagnosis {
+  const attempts = logs.flatMap(({ attempt }) => (attempt === undefined ? [] : [attempt]));
+  const last = attempts.length > 0 ? Math.max(...attempts) : undefined;
+  const all = logs.flatMap((log) => log.observations);
+  const earlier = new Set(
+    logs.flatMap((log, index) => (log.attempt !== undefined && log.attempt !== last ? [index] : [])),
+  );
+  const stepAt = latest(logs.map((log) => log.stepAt));
+  for (const observation of all) {
+    if (observation.state !== "live") continue;
+    if (earlier.has(observation.file)) observation.state = "earlier";
+    else if (survived(observation, stepAt)) observation.state = "recovered";
+  }
+  const live = all.filter(({ state }) => state === "live");
+  const cause = pick(live);
+  const context = { platform: platformOf(logs), ranks: ranksOf(logs), live };
+  const rootCause = cause === undefined ? null : findingOfCause(cause, context);
+  const rest = all
+    .filter((observation) => observation !== cause)
+    .sort(byImportance)
+    .slice(0, findingsMax)
+    .map((observation) => findingOf(observation, context));
+  return { rootCause, findings: rootCause === null ? rest : [rootCause, ...rest] };
+}
+
+const latest = (times: readonly (number | undefined)[]): number | undefined =>
+  times.reduce((a, b) => (a === undefined ? b : b === undefined ? a : Math.max(a, b)), undefined);
+
+/** Ends of processes are not survived by anybody's later steps, since those belong to another log. */
+function survived({ lastAt, layer }: Observation, stepAt: number | undefined): boolean {
+  if (lastAt === undefined || stepAt === undefined || layer === "exit" || layer === "echo") return false;
+  const later = stepAt - lastAt;
+  return later > survivedSeconds && later < comparableSeconds;
+}
+
+/** The cause, or undefined where nothing fatal is left. */
+function pick(live: readonly Observation[]): Observation | undefined {
+  const fatal = live.filter(({ severity }) => severity === "fatal");
+  const spoken = fatal.filter(({ layer }) => layer !== "echo");
+  if (spoken.length === 0)
+    return fatal.filter(({ layer }) => layer === "echo").reduce<Observation | undefined>(first, undefined);
+  const roots = [...spoken.filter(isRoot), ...contributing(live, spoken)];
+  const unexplained = spoken.filter(
+    (one) => !isRoot(one) && ![...roots, ...spoken].some((other) => explains(other, one)),
+  );
+  const named = launchersFirst(spoken);
+  return [...roots, ...unexplained].reduce<Observation | undefined>((a, b) => first(a, b, named), undefined);
+}
+
+const isRoot = ({ layer }: Observation): boolean => layerOrder[layer] <= beginsFailures;
+
+/** What would be harmless alone is the cause of a failure that it can explain, when no graver beginning is known. */
+function contributing(live: readonly Observation[], fatal: readonly Observation[]): Observation[] {
+  if (fatal.some(isRoot)) return [];
+  return live.filter(
+    (one) =>
+      one.severity === "degraded" &&
+      layerOrder[one.layer] <= layerOrder.host &&
+      fatal.some((other) => explains(one, other)),
+  );
+}
+
+/** A cause explains what stands further from the hardware and came no earlier, but for the slack of clocks and buffers. */
+function explains(cause: Observation, effect: Observation): boolean {
+  if (cause === effect || layerOrder[cause.layer] >= layerOrder[effect.layer]) return false;
+  const later = secondsBetween(effect, cause);
+  if (later !== undefined) return later <= slackSeconds;
+  return cause.file !== effect.file || cause.line - effect.line <= slackLines;
+}
+
+/** How much later `b` is than `a`; undefined where their clocks cannot be compared. */
+function secondsBetween(a: Observation, b: Observation): number | undefined {
+  if (a.at === undefined || b.at === undefined) return undefined;
+  const later = b.at - a.at;
+  // What has no stamp happened at the last stamp before it or later.
+  if ((later > 0 && b.stamped && !a.stamped) || (later < 0 && a.stamped && !b.stamped)) return undefined;
+  return Math.abs(later) < comparableSeconds ? later : undefined;
+}
+
+/** torchrun and srun name the worker that they saw end first. */
+function launchersFirst(fatal: readonly Observation[]): number | undefined {
+  const ends = fatal.filter(
+    ({ rule, code, rank }) => rule.family === "exit-code" && rank !== undefined && code !== "SIGABRT",
+  );
+  return ends[0]?.rank;
+}
+
+/** The earlier of two; close together, the deeper, then the one that the launcher saw first, then the more specific. */
+function first(a: Observation | undefined, b: Observation, named?: number): Observation {
+  if (a === undefined) return b;
+  const later = secondsBetween(a, b);
+  if (later !== undefined && Math.abs(later) > 5) return later > 0 ? a : b;
+  if (a.file === b.file) {
+    if (Math.abs(a.line - b.line) > 40) return a.line < b.line ? a : b;
+    const deeper = depth(a) - depth(b);
+    return deeper !== 0 ? (deeper < 0 ? a : b) : a.line <= b.line ? a : b;
+  }
+  const order =
+    depth(a) - depth(b) ||
+    Number(b.rank === named && named !== undefined) - Number(a.rank === named && named !== undefined) ||
+    (later ?? 0) * -1 ||
+    b.weight - a.weight ||
+    a.file - b.file;
+  return order <= 0 ? a : b;
+}
+
+const depth = ({ layer }: Observation): number => layerOrder[layer];
+const stateOrder = { live: 0, recovered: 1, earlier: 2 } as const;
+const severityOrder = { fatal: 0, degraded: 1, notice: 2 } as const;
+
+const byImportance = (a: Observation, b: Observation): number =>
+  stateOrder[a.state] - stateOrder[b.state] ||
+  severityOrder[a.severity] - severityOrder[b.severity] ||
+  depth(a) - depth(b) ||
+  a.file - b.file ||
+  a.line - b.line;
+
+interface Context {
+  readonly platform: Finding["platform"];
+  readonly ranks: Ranks;
+  readonly live: readonly Observation[];
+}
+
+function platformOf(logs: readonly LogSummary[]): Finding["platform"] {
+  if (logs.some(({ ascend }) => ascend)) return "ascend";
+  return logs.some(({ nvidia }) => nvidia) ? "nvidia" : "unknown";
+}
+
+function ranksOf(logs: readonly LogSummary[]): Ranks {
+  const seen = new Set(logs.flatMap(({ ranks }) => [...ranks]));
+  const sizes = logs.flatMap(({ worldSize }) => (worldSize === undefined ? [] : [worldSize]));
+  return { seen, worldSize: sizes.length > 0 ? Math.max(...sizes) : undefined };
+}
+
+function findingOf(one: Observation, { platform }: Context): Finding {
+  const survivedBy = {
+    live: "",
+    recovered: "; the job went on after it",
+    earlier: "; it belongs to an earlier attempt",
+  };
+  return {
+    platform: one.rule.platform === "any" ? platform : one.rule.platform,
+    category: one.category,
+    code: one.code,
+    action: one.state === "live" ? one.action : "none",
+    rank: one.rank ?? null,
+    evidence: [...one.evidence],
+    why: `${sentence(one, one.rank)}${one.count > 1 ? ` (${one.count} times)` : ""}${survivedBy[one.state]}`,
+  };
+}
+
+const sentence = ({ says }: Observation, rank: number | undefined): string =>
+  rank === undefined ? `${says.slice(0, 1).toUpperCase()}${says.slice(1)}` : `Rank ${rank}: ${says}`;
+
+function findingOfCause(cause: Observation, context: Context): Finding {
+  const plain = findingOf(cause, context);
+  const others = context.live.filter(
+    (one) => one !== cause && one.severity !== "notice" && explains(cause, one),
+  ).length;
+  const follow = others === 0 ? "" : `; ${others} other finding${others === 1 ? " follows" : "s follow"} from it`;
+  if (cause.layer === "collective") return waitedFor(cause, plain, context);
+  const rank = cause.rank ?? ranksOfEffects(cause, context);
+  return { ...plain, rank: rank ?? null, why: `${sentence(cause, rank)}${follow}` };
+}
+
+/** A collective that timed out is the fault of who did not come, not of who waited. */
+function waitedFor(cause: Observation, plain: Finding, { live, ranks }: Context): Finding {
+  const waits = live.filter(({ layer, severity }) => layer === "collective" && severity === "fatal");
+  const absent = absentRank(waits, ranks);
+  const evidence = waits.flatMap((wait) => wait.evidence.slice(0, 1)).slice(0, 8);
+  if (absent === undefined) {
+    const waiting = new Set(waits.map(({ rank }) => rank)).size;
+    const who =
+      waiting > 1 ? `${waiting} ranks waited and none of them is to blame alone` : "the log does not say for whom";
+    return {
+      ...plain,
+      rank: waiting > 1 || isWatchdog(cause) ? null : plain.rank,
+      evidence: waiting > 1 ? evidence : plain.evidence,
+      why: `${capital(cause.says)}; ${who}`,
+    };
+  }
+  const how = {
+    blamed: "is the one that the others waited for",
+    behind: "is behind all others in the order of collectives",
+    silent: "is the only one that did not report the timeout",
+  };
+  return {
+    ...plain,
+    category: absent.how === "blamed" ? plain.category : "instability",
+    rank: absent.rank,
+    evidence,
+    why: `Rank ${absent.rank} ${how[absent.how]}: ${cause.says}`,
+  };
+}
+
+const isWatchdog = ({ sequence }: Observation): boolean => sequence !== undefined;
+const capital = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
+
+/** Kernels do not know ranks: the first process that the fault struck does, or the one with its process id. */
+function ranksOfEffects(cause: Observation, { live }: Context): number | undefined {
+  if (depth(cause) > layerOrder.host) return undefined;
+  const struck = live.filter(
+    (one) => one.rank !== undefined && one.severity === "fatal" && (explains(cause, one) || one.layer === cause.layer),
+  );
+  const byPid = cause.pid === undefined ? undefined : struck.find(({ pid }) => pid === cause.pid);
+  if (byPid !== undefined) return byPid.rank;
+  if (cause.category === "memory" && cause.layer === "host")
+    return only(struck.filter(({ code }) => code === "SIGKILL"));
+  return (
+    only(struck.filter(({ layer }) => layer === "runtime" || layer === "hardware")) ??
+    only(struck.filter(({ layer }) => layer === "exit"))
+  );
+}
+
+/** The rank that all of them share. */
+function only(observations: readonly Observation[]): number | undefined {
+  const ranks = new Set(observations.map(({ rank }) => rank));
+  return ranks.size === 1 ? observations[0]?.rank : undefined;
+}

@@ -1,0 +1,44 @@
+/** Own set of logs, half of them traps: the cause and the action of every one, and no false alarm. */
+import { expect, test } from "vitest";
+import { diagnoseLines } from "../../src/diagnosis/diagnose.ts";
+import { attemptInName, rankInName } from "../../src/diagnosis/inputs.ts";
+import { createObserver } from "../../src/diagnosis/observe.ts";
+import { rankCauses } from "../../src/diagnosis/rank-causes.ts";
+import { createScanner } from "../../src/diagnosis/scan.ts";
+import { type Case, faults } from "./cases-faults.ts";
+import { traps } from "./cases-traps.ts";
+
+function diagnose(files: Case["files"]) {
+  const logs = Object.entries(files).map(([name, text], index) => {
+    const observer = createObserver(name, index, rankInName(name));
+    const scanner = createScanner(observer);
+    scanner.push(Buffer.from(text));
+    scanner.end();
+    return { ...observer.facts(), attempt: attemptInName(name) };
+  });
+  return rankCauses(logs);
+}
+
+test("there are at least forty cases, about half of them traps", () => {
+  expect(faults.length + traps.length).toBeGreaterThanOrEqual(40);
+  expect(traps.length).toBeGreaterThanOrEqual(20);
+});
+
+test.each([...faults, ...traps].map((one) => [one.name, one] as const))("%s", (_, { files, cause, evidence }) => {
+  const { rootCause } = diagnose(files);
+  if (cause === null) expect(rootCause).toBeNull();
+  else expect(rootCause).toMatchObject(cause);
+  if (evidence !== undefined) expect(rootCause?.evidence[0]?.text).toMatch(evidence);
+  for (const { line, file, text } of rootCause?.evidence ?? []) {
+    expect((files[file] ?? "").split("\n")[line - 1]).toContain(text.slice(0, 40));
+  }
+});
+
+test("lines in memory are diagnosed in the same way", () => {
+  const lines = [
+    "Traceback (most recent call last):",
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.",
+  ];
+  const { rootCause } = diagnoseLines([{ name: "rank 3", rank: 3, lines }]);
+  expect(rootCause).toMatchObject({ category: "memory", rank: 3, evidence: [{ line: 2 }] });
+});
