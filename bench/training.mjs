@@ -19,7 +19,7 @@ import { provenance, writeBlock } from "./block.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const runFile = join(root, "examples", "two-gauges", "run.yaml");
-const steps = 12;
+const steps = 100;
 const restarts = 3;
 const memory = mkdtempSync(process.platform === "linux" ? "/dev/shm/dualgauge-bench-" : join(tmpdir(), "dualgauge-"));
 const disk = mkdtempSync(join(tmpdir(), "dualgauge-bench-"));
