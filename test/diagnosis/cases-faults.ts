@@ -33,7 +33,7 @@ Root Cause (first observed failure):
 ============================================================`;
 const traceback = (rank: number, error: string): string =>
   `[rank${rank}]: Traceback (most recent call last):
-[rank${rank}]:   File "/work/train.py", line 88, in <module>
+[rank${rank}]:   File "/srv/train.py", line 88, in <module>
 [rank${rank}]:     loss = model(batch)
 [rank${rank}]: ${error}`;
 
