@@ -2,58 +2,21 @@
  * The known signatures of faults in logs: what each looks like, whose area it is and what helps, as dated facts with their sources.
  * Knows: codes and texts of both vendors' stacks and of what runs on them. Does not know: files, lines, which of several signatures is the cause.
  */
-import * as z from "zod";
-import { FaultAction, FaultCategory } from "../spec/vocabulary.ts";
 import vendorRules from "./data/fault-rules.json" with { type: "json" };
 import ownRules from "./data/fault-rules-own.json" with { type: "json" };
+import type { FaultRule } from "./fault-rule.ts";
+
+export type { FaultFamily, FaultLayer, FaultRule } from "./fault-rule.ts";
+
+const stored: readonly object[] = [...vendorRules, ...ownRules];
+
+/** Vendors' rules first; the count is tested, and every rule against the whole schema (test/diagnosis). */
+export const faultRules: readonly FaultRule[] = stored.filter(isRule);
 
 /**
- * Where in the stack a signature stands. `hardware`, `link`, `host` and `program` can be the beginning of a failure;
- * the later ones are, the later the more, what other faults look like from afar; an `echo` never begins anything.
+ * Only what tells a rule from something else: the files are part of this program and tested against the schema, and
+ * parsing a thousand rules with it at every start takes longer than reading a log.
  */
-export const FaultLayer = z.enum([
-  ...["hardware", "link", "host", "program"],
-  ...["transport", "runtime", "collective", "peer", "exit", "echo"],
-] as const);
-export type FaultLayer = z.infer<typeof FaultLayer>;
-
-/** Texts that carry a number or name to look the rule up by. */
-export const FaultFamily = z.enum([
-  ...["xid", "sxid", "npu-event", "acl-return", "torch-npu", "cann-code", "exception", "exit-code"],
-] as const);
-export type FaultFamily = z.infer<typeof FaultFamily>;
-
-export const FaultRule = z.strictObject({
-  /** Unique. Several rules may share a `code`. */
-  id: z.string().min(1),
-  code: z.string().min(1),
-  platform: z.enum(["nvidia", "ascend", "any"]),
-  layer: FaultLayer,
-  /** `fatal` ends an attempt; `degraded` is a cause only when a failure follows; `notice` never is one. */
-  severity: z.enum(["fatal", "degraded", "notice"]),
-  category: FaultCategory,
-  action: FaultAction,
-  /** What happened, as the end of "because …"; a clause without a full stop. */
-  says: z.string().min(1),
-  source: z.string().min(1),
-  /** Looked up by a value in a text of this family. */
-  family: FaultFamily.optional(),
-  value: z.string().optional(),
-  /** Fires when all strings of any one list stand on a line or close before it. */
-  all: z.array(z.array(z.string().min(1)).min(1)).optional(),
-  /** JavaScript regular expression, case-insensitive unless `caseSensitive`; a line without any of `anchors` (lower case) cannot match. */
-  regex: z.string().optional(),
-  anchors: z.array(z.string().min(1)).optional(),
-  example: z.string().optional(),
-  caseSensitive: z.literal(true).optional(),
-  /** Counts at INFO and DEBUG too. */
-  anyLevel: z.literal(true).optional(),
-  /** Counts only on a line that says by itself that it is an error. */
-  errorOnly: z.literal(true).optional(),
-  /** This text says that the fault with that code is over. */
-  recovers: z.string().optional(),
-});
-export type FaultRule = z.infer<typeof FaultRule>;
-
-/** Vendors' rules first; the count and the schema are tested. */
-export const faultRules: readonly FaultRule[] = z.array(FaultRule).parse([...vendorRules, ...ownRules]);
+function isRule(rule: object): rule is FaultRule {
+  return "id" in rule && "code" in rule && "layer" in rule && "severity" in rule && "category" in rule;
+}

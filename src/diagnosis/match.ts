@@ -4,6 +4,7 @@
  */
 import type { FaultLayer, FaultRule } from "../catalog/fault-rules.ts";
 import { evidenceOf } from "./evidence.ts";
+import { readAhead } from "./finder.ts";
 import type { LogLine } from "./line.ts";
 import { families, rulesByValue, signatures, strongCharacters } from "./signatures.ts";
 
@@ -19,7 +20,7 @@ export interface Match {
 
 export interface MatchContext {
   /** The lines just before, newest last, to find the other strings of an `all` list in. */
-  readonly before: string;
+  readonly before: () => string;
   /** What the log speaks of so far. */
   readonly nvidia: boolean;
   readonly ascend: boolean;
@@ -34,9 +35,14 @@ const encoder = new TextEncoder();
 
 /** Every rule that the line is evidence for, the best first; words that are only data match nothing. */
 export function matchesOf(line: LogLine, context: MatchContext): Match[] {
-  const { automaton, anchored } = signatures();
+  const { finder, anchored } = signatures();
   const found: Match[] = [];
-  for (const id of automaton.matchesIn(encoder.encode(line.body))) {
+  const ids = new Set<number>();
+  const bytes = encoder.encode(line.body);
+  const padded = new DataView(new ArrayBuffer(bytes.length + readAhead));
+  new Uint8Array(padded.buffer).set(bytes);
+  finder.find(padded, 0, bytes.length, ({ id }) => ids.add(id));
+  for (const id of ids) {
     const anchor = anchored[id];
     if (anchor === undefined) continue;
     const match = "family" in anchor ? byFamily(line, anchor.family) : byRule(line, anchor.rule, context);
@@ -110,7 +116,11 @@ function byRule(
 }
 
 /** Where the list's first string on this line stands, if all of its strings are here or, the strong ones, just before. */
-function spot(body: string, all: readonly string[], before: string): { start: number; length: number } | undefined {
+function spot(
+  body: string,
+  all: readonly string[],
+  before: () => string,
+): { start: number; length: number } | undefined {
   let start = Number.POSITIVE_INFINITY;
   let length = 0;
   for (const whole of all) {
@@ -119,7 +129,7 @@ function spot(body: string, all: readonly string[], before: string): { start: nu
     if (at >= 0) {
       start = Math.min(start, at);
       length += text.length;
-    } else if (text.length < strongCharacters || !before.includes(text)) return undefined;
+    } else if (text.length < strongCharacters || !before().includes(text)) return undefined;
   }
   return Number.isFinite(start) && length >= Math.min(strongCharacters, all[0]?.length ?? 0)
     ? { start, length }

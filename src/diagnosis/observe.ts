@@ -136,8 +136,7 @@ export function createObserver(
   /** True when the line speaks of a fault that is not over. */
   const consider = (number: number, text: () => string, before: () => string): boolean => {
     const line = readLine(text());
-    const past = before();
-    const [best] = matchesOf(line, { ...seen, before: past.slice(-2048) });
+    const [best] = matchesOf(line, { ...seen, before: () => before().slice(-2048) });
     if (best === undefined) return false;
     if (best.rule.recovers !== undefined) {
       for (const [key, observation] of open) {
@@ -147,7 +146,7 @@ export function createObserver(
       }
       return false;
     }
-    if (/Exception ignored in/.test(past.slice(-600)) && best.rule.family === "exception") return false;
+    if (best.rule.family === "exception" && /Exception ignored in/.test(before().slice(-600))) return false;
     add(line, number, best, before);
     return best.severity !== "notice";
   };
@@ -171,7 +170,7 @@ export function createObserver(
       if ((flags & hit.loss) !== 0) lossSeen = true;
       else if (lossSeen && lossIsMissing(text())) {
         const line = readLine(text());
-        const [match] = matchesOf({ ...line, body: "loss: nan" }, { ...seen, before: "" });
+        const [match] = matchesOf({ ...line, body: "loss: nan" }, { ...seen, before: () => "" });
         if (match !== undefined) add(line, number, match, before);
         return;
       }

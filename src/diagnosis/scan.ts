@@ -1,8 +1,9 @@
 /**
  * Goes through the bytes of a log once and hands on the few lines that are worth reading.
- * Knows: chunks, line ends, the automaton. Does not know: what a line means (observe), where bytes come from (reader).
+ * Knows: chunks, line ends, the finder. Does not know: what a line means (observe), where bytes come from (reader).
  */
-import { hit, signatures } from "./signatures.ts";
+import { type Pattern, readAhead } from "./finder.ts";
+import { signatures } from "./signatures.ts";
 
 export interface LineSink {
   /** A line, or a part of one between carriage returns, with what was hit on it; `number` is 1-based. The texts cost decoding. */
@@ -20,79 +21,109 @@ const lookBackBytes = 4096;
 /** A line without an end is cut here and goes on under the same number. */
 const segmentBytesMax = 65_536;
 const decodedBytesMax = 16_384;
-/** Only these are told to the sink. */
-const interesting = ~(hit.newline | hit.carriageReturn);
+const newline = 10;
+const carriageReturn = 13;
 
 export function createScanner(sink: LineSink): Scanner {
-  const { automaton } = signatures();
-  const { table, width, columnOf, root, firstFlagged } = automaton;
-  let state = root;
-  let flags = 0;
-  let number = 1;
-  let held: Buffer = Buffer.alloc(0);
-  /** Where in `held` the current segment begins. */
+  const { finder } = signatures();
+  let work = room(2 ** 19);
+  /** Bytes in `work`; those before `start` are only to look back into. */
+  let length = 0;
   let start = 0;
-  /** Something stands on the last line. */
+  let number = 1;
+  let counted = 0;
   let begun = false;
+  let flags = 0;
+  let from = 0;
+  let end = 0;
 
-  const finish = (buffer: Buffer, end: number): void => {
-    if ((flags & interesting) !== 0) {
-      const from = start;
-      sink.line(
-        flags,
-        number,
-        () => decode(buffer.subarray(from, Math.min(end, from + decodedBytesMax))),
-        () => decode(buffer.subarray(Math.max(0, from - lookBackBytes), from)),
-      );
-    }
+  const flush = (): void => {
+    if (flags === 0) return;
+    number += newlines(work, counted, from);
+    counted = from;
+    const { bytes } = work;
+    const [first, last] = [from, Math.min(end, from + decodedBytesMax)];
+    sink.line(
+      flags,
+      number,
+      () => decode(bytes.subarray(first, last)),
+      () => decode(bytes.subarray(Math.max(0, first - lookBackBytes), first)),
+    );
     flags = 0;
   };
 
-  const scan = (buffer: Buffer, from: number): void => {
-    // Locals: this loop runs once per byte.
-    let s = state;
-    let pending = flags;
-    const flagsCell = width - 1;
-    const lineEnd = hit.newline | hit.carriageReturn;
-    const end = buffer.length;
-    for (let i = from; i < end; i++) {
-      s = table[s + columnOf[buffer[i]!]!]!;
-      if (s < firstFlagged) continue;
-      const found = table[s + flagsCell]!;
-      pending |= found;
-      if ((found & lineEnd) === 0) continue;
-      if ((pending & interesting) !== 0) {
-        flags = pending;
-        finish(buffer, i);
+  /** Segments between `start` and `to`, of which the last ends there. */
+  const scan = (to: number): void => {
+    const { bytes, view } = work;
+    const firstReturn = bytes.subarray(start, to).indexOf(carriageReturn);
+    const returns = firstReturn < 0 ? to : start + firstReturn;
+    end = start;
+    const found = (pattern: Pattern, at: number): void => {
+      if (at >= end) {
+        flush();
+        from = Math.max(start, bytes.lastIndexOf(newline, at) + 1);
+        if (at > returns) from = Math.max(from, bytes.lastIndexOf(carriageReturn, at) + 1);
+        end = endOf(bytes, at, newline, to);
+        if (end > returns) end = endOf(bytes, at, carriageReturn, end);
       }
-      pending = 0;
-      start = i + 1;
-      if ((found & hit.newline) !== 0) number++;
-    }
-    state = s;
-    flags = pending;
+      flags |= pattern.flags;
+    };
+    finder.find(view, start, to, found);
+    flush();
+    number += newlines(work, counted, to);
+    counted = to;
+    start = to;
   };
 
   return {
     push(chunk) {
-      const buffer =
-        held.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([held, chunk]);
-      scan(buffer, held.length);
-      if (buffer.length - start > segmentBytesMax) {
-        finish(buffer, buffer.length);
-        start = buffer.length;
-      }
-      begun = start < buffer.length;
-      const keep = Math.max(0, start - lookBackBytes);
-      held = Buffer.from(buffer.subarray(keep));
-      start -= keep;
+      const drop = Math.max(0, start - lookBackBytes);
+      const kept = length - drop;
+      const needed = kept + chunk.length;
+      const next = needed + readAhead > work.bytes.length ? room(2 * needed + readAhead) : work;
+      next.bytes.set(work.bytes.subarray(drop, length));
+      next.bytes.set(chunk, kept);
+      [work, length, start, counted] = [next, needed, start - drop, counted - drop];
+      const last = work.bytes.lastIndexOf(newline, length - 1) + 1;
+      if (last > start) scan(last);
+      if (length - start > segmentBytesMax) scan(length);
+      if (chunk.length > 0) begun = chunk[chunk.length - 1] !== newline;
     },
     end() {
-      finish(held, held.length);
-      start = held.length;
+      if (length > start) scan(length);
     },
     lines: () => number - (begun ? 0 : 1),
   };
+}
+
+interface Room {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  readonly words: Int32Array;
+}
+
+function room(size: number): Room {
+  const memory = new ArrayBuffer((size + 7) & ~7);
+  return { bytes: Buffer.from(memory), view: new DataView(memory), words: new Int32Array(memory) };
+}
+
+function endOf(bytes: Buffer, at: number, byte: number, to: number): number {
+  const found = bytes.indexOf(byte, at);
+  return found < 0 || found > to ? to : found;
+}
+
+/** Four bytes at a time: a byte of `odd` is zero where a line ends, and only then does no bit reach the top of its sum. */
+function newlines({ bytes, words }: Room, from: number, to: number): number {
+  let count = 0;
+  let at = from;
+  for (; at < to && (at & 3) !== 0; at++) if (bytes[at] === newline) count++;
+  for (; at + 4 <= to; at += 4) {
+    const odd = words[at >> 2]! ^ 0x0a0a0a0a;
+    let ends = ~(((odd & 0x7f7f7f7f) + 0x7f7f7f7f) | odd | 0x7f7f7f7f);
+    for (; ends !== 0; ends &= ends - 1) count++;
+  }
+  for (; at < to; at++) if (bytes[at] === newline) count++;
+  return count;
 }
 
 const gb18030 = new TextDecoder("gb18030");

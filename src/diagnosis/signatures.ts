@@ -3,13 +3,11 @@
  * Knows: rules, the texts of progress, launches and vendors. Does not know: lines' meaning (match), files.
  */
 import { type FaultFamily, type FaultRule, faultRules } from "../catalog/fault-rules.ts";
-import { type Automaton, buildAutomaton, type Pattern } from "./automaton.ts";
 import { encodings } from "./encode-text.ts";
+import { buildFinder, type Finder, type Pattern } from "./finder.ts";
 
 /** What a hit on a line may mean, as bits. */
 export const hit = {
-  newline: 1,
-  carriageReturn: 2,
   /** Some rule may match: decode the line. */
   candidate: 4,
   /** A step was made, a request answered. */
@@ -35,7 +33,17 @@ export interface CompiledRule {
 /** Strings of `all` lists shorter than this are too common to look for; they are only checked. */
 export const strongCharacters = 8;
 /** A scan needs only the beginning of a long string. */
-const scannedBytesMax = 18;
+const scannedBytesMax = 32;
+/** Words of healthy logs, so that the finder looks for rarer ones. */
+const commonText = [
+  " [2026-11-24 10:00:00.123456] iteration 100/ 10000 | consumed samples: 102400 | elapsed time per iteration (ms): 1234.5 |",
+  " throughput per GPU (TFLOP/s/GPU): 412.3 | learning rate: 1.500000E-04 | global batch size:  1024 | lm loss: 2.443476E+00 |",
+  " loss scale: 1.0 | grad norm: 1.234 | number of skipped iterations:   0 | number of nan iterations:   0 | params norm: 1.0 |",
+  "nv1:4242:4300 [3] NCCL INFO Channel 15/0 : 1[c5000] -> 0[29000] via P2P/IPC/read NET/IB/0/GDRDMA comm 0x55 rank 0 nranks 8",
+  "[2026-11-24 10:00:00,311] [INFO] [config.py:733:__init__] [Rank 0] WARNING: step error: device torch model checkpoint saved",
+  "INFO 11-24 10:00:00 [loggers.py:118] Engine 000: Avg prompt throughput: 10.0 tokens/s, Avg generation throughput: 20 tokens/s, Running: 1 reqs",
+  "step: 10  loss:  7.76543  grad_norm:  2.3456  memory: 45.12GiB(56.78%)  tps: 5,678  tflops: 123.45  mfu: 39.58% training time rank",
+].join("\n");
 
 const progressTexts = [
   ...["elapsed time per iteration", "completed step:", "grad_norm:", "samplespersec", "samples/sec"],
@@ -151,14 +159,14 @@ export const rulesByValue: ReadonlyMap<string, CompiledRule> = new Map(
 export type Anchored = { readonly rule: CompiledRule } | { readonly family: keyof typeof families };
 
 export interface Signatures {
-  readonly automaton: Automaton;
+  readonly finder: Finder;
   /** By pattern id; ids beyond it are texts without rules. */
   readonly anchored: readonly Anchored[];
 }
 
 let prepared: Signatures | undefined;
 
-/** Built once, in some tens of milliseconds. */
+/** Built once, when the first log is opened. */
 export function signatures(): Signatures {
   prepared ??= prepare();
   return prepared;
@@ -189,9 +197,7 @@ function prepare(): Signatures {
   add(nvidiaTexts, hit.nvidia, none);
   add(ascendTexts, hit.ascend, none);
   add(worldTexts, hit.world, none);
-  patterns.push({ bytes: Uint8Array.of(10), flags: hit.newline, id: none });
-  patterns.push({ bytes: Uint8Array.of(13), flags: hit.carriageReturn, id: none });
-  return { automaton: buildAutomaton(patterns), anchored };
+  return { finder: buildFinder(patterns, commonText), anchored };
 }
 
 const isFamily = (name: string): name is keyof typeof families => name in families;

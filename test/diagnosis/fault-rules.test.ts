@@ -1,10 +1,14 @@
 /** The rule base: its size, its sources, and that every rule tells its own texts from near ones. */
 import { describe, expect, test } from "vitest";
-import { type FaultRule, faultRules } from "../../src/catalog/fault-rules.ts";
+import * as z from "zod";
+import vendorRules from "../../src/catalog/data/fault-rules.json" with { type: "json" };
+import ownRules from "../../src/catalog/data/fault-rules-own.json" with { type: "json" };
+import { FaultRule } from "../../src/catalog/fault-rule.ts";
+import { faultRules } from "../../src/catalog/fault-rules.ts";
 import { readLine } from "../../src/diagnosis/line.ts";
 import { matchesOf } from "../../src/diagnosis/match.ts";
 
-const context = { before: "", nvidia: true, ascend: true };
+const context = { before: () => "", nvidia: true, ascend: true };
 const rulesOf = (text: string): string[] => matchesOf(readLine(text), context).map(({ rule }) => rule.id);
 
 /** A line as its program prints it. */
@@ -45,6 +49,11 @@ function nearMiss(rule: FaultRule): string {
     return text.replaceAll(longest, `${longest.slice(0, longest.length >> 1)}~${longest.slice(longest.length >> 1)}`);
   }, line);
 }
+
+test("every rule keeps to the schema, and none is left out", () => {
+  const whole = z.array(FaultRule).parse([...vendorRules, ...ownRules]);
+  expect(faultRules).toEqual(whole);
+});
 
 test("all published signatures are there, and our own beside them", () => {
   const ids = new Set(faultRules.map(({ id }) => id));
