@@ -2,14 +2,17 @@
  * Measures how fast `diagnose` reads a large Megatron-LM log with a fault at its end, and with how much memory.
  * Knows: the built verb, /proc. Does not know: rules. Processor seconds are counted, not wall clock, so that other load weighs less.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { provenance, writeBlock } from "./block.mjs";
 
-const gigabytes = Number(process.env.DIAGNOSE_BENCH_GB ?? 1);
+const { values } = parseArgs({ options: { gigabytes: { type: "string", default: "1" }, write: { type: "boolean" } } });
+const gigabytes = Number(values.gigabytes);
+if (!(gigabytes > 0)) throw new Error("--gigabytes: must be a number above 0");
 const [load] = loadavg();
 const folder = mkdtempSync(join(tmpdir(), "dualgauge-bench-"));
 try {
@@ -20,25 +23,33 @@ try {
     ["one candidate line in twenty", (n) => (n % 20 === 0 ? warning(n) : chatter(n))],
   ]) {
     const file = join(folder, "train.log");
-    const bytes = write(file, line);
+    // The first log shows that size does not matter; the others only compare texts.
+    const bytes = write(file, line, rows.length === 0 ? gigabytes : Math.min(gigabytes, 1));
     const { processorSeconds, wallSeconds, residentBytes, cause } = await measure(file);
     if (cause !== "memory") throw new Error(`${name}: the fault at the end was not found (${cause})`);
+    const counting = childSeconds("wc", ["-l", file]);
+    const searching = childSeconds("grep", ["-cF", "-e", "CUDA error", "-e", "NCCL WARN", "-e", "Xid", file]);
     const rate = (seconds) => Math.round(bytes / 1e6 / seconds);
     rows.push(
-      `| ${[name, `${(bytes / 1e9).toFixed(2)} GB`, `${rate(processorSeconds)} MB/s`, `${rate(wallSeconds)} MB/s`, `${Math.round(residentBytes / 2 ** 20)} MiB`].join(" | ")} |`,
+      `| ${[name, `${(bytes / 1e9).toFixed(2)} GB`, `${rate(processorSeconds)} MB/s`, `${rate(wallSeconds)} MB/s`, `${(processorSeconds / counting).toFixed(0)} ×`, `${(processorSeconds / searching).toFixed(1)} ×`, `${Math.round(residentBytes / 2 ** 20)} MiB`].join(" | ")} |`,
     );
   }
   const text = `## Reading logs
 
-\`diagnose\` over one file in the page cache, whose last line is the fault; start-up and building the automaton are included.
+\`diagnose\` over one file, whose last line is the fault; start-up is included.
 
-| log | size | per processor second | per second | memory (peak) |
-|---|---:|---:|---:|---:|
+| log | size | per processor second | per second | processor time of \`wc -l\` | of \`grep -F\` for three words | memory (peak) |
+|---|---:|---:|---:|---:|---:|---:|
 ${rows.join("\n")}
 
 ${provenance()}; load average before ${load.toFixed(1)}.`;
   process.stdout.write(`${text}\n`);
-  writeBlock(fileURLToPath(new URL("../docs/performance.md", import.meta.url)), "npm run bench -- diagnose", text);
+  if (values.write)
+    writeBlock(
+      fileURLToPath(new URL("../docs/performance.md", import.meta.url)),
+      "npm run bench -- diagnose --write",
+      text,
+    );
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -57,14 +68,23 @@ function warning(n) {
   return `[rank${n % 8}]: UserWarning: step ${n} took long; error: none (retrying)`;
 }
 
-function write(file, line) {
+function write(file, line, size) {
   const descriptor = openSync(file, "w");
   let block = "";
   for (let n = 0; block.length < 4e6; n++) block += `${line(n)}\n`;
-  for (let written = 0; written < gigabytes * 1e9; written += block.length) writeSync(descriptor, block);
+  for (let written = 0; written < size * 1e9; written += block.length) writeSync(descriptor, block);
   writeSync(descriptor, "[rank3]: torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n");
   closeSync(descriptor);
   return statSync(file).size;
+}
+
+/** Processor seconds of another program over the same file in the same minute: the machine's load weighs on both. */
+function childSeconds(program, args) {
+  const { stderr } = spawnSync("bash", ["-c", 'TIMEFORMAT="%U %S"; time "$@" > /dev/null', "-", program, ...args], {
+    encoding: "utf8",
+  });
+  const [user, system] = stderr.trim().split("\n").at(-1).split(" ").map(Number);
+  return user + system;
 }
 
 async function measure(file) {
