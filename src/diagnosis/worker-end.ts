@@ -1,11 +1,12 @@
 /**
- * Says what the end of a worker means, from its exit code, its signal and the last lines that it printed.
- * Knows: exit codes of the embedded engine, shells and runtimes; a few words of runtimes that ran out of memory.
- * Does not know: other ranks, the run. The large rule base is `dualgauge diagnose`'s.
+ * Says what the end of a worker means, from its exit code, its signal and what the diagnosis of its last lines says.
+ * Knows: exit codes of the embedded engine, shells and runtimes. Does not know: texts (the rule base does), other ranks, the run.
  */
 
 import type { FaultKind } from "../spec/vocabulary.ts";
 import { workerExitCode } from "../spec/worker-event.ts";
+import { diagnoseLines, type RankLines } from "./diagnose.ts";
+import type { Diagnosis, Finding } from "./diagnosis.ts";
 
 export interface WorkerEnd {
   readonly code: number | null;
@@ -20,33 +21,51 @@ export interface EndDiagnosis {
   readonly evidence: readonly string[];
 }
 
-const outOfMemory = [
-  /JavaScript heap out of memory/, // V8
-  /\bCUDA out of memory\b|\bOutOfMemoryError\b/, // PyTorch
-  /\bNPU out of memory\b/, // torch_npu
-  /\bMemoryError\b|\bstd::bad_alloc\b|Cannot allocate memory/, // Python, C++, the kernel
-];
-const traceback = /^\S*(Error|Exception)\b.*:/;
-
 /** What the end of a worker that nobody had asked to stop means; undefined when it is no fault (0 after the last step). */
 export function diagnoseEnd(end: WorkerEnd, finished: boolean): EndDiagnosis | undefined {
   const { code, signal, lastLines } = end;
-  const memory = lastLines.findLast((line) => outOfMemory.some((pattern) => pattern.test(line)));
-  const how = signal === null ? `exit code ${code ?? "unknown"}` : signal;
   if (code === 0 && finished) return undefined;
-  if (memory !== undefined && signal !== "SIGTERM") {
-    return { kind: "out-of-memory", why: "ran out of memory", evidence: [how, memory] };
+  const how = signal === null ? `exit code ${code ?? "unknown"}` : signal;
+  const { rootCause } = diagnosisOf(end);
+  const said = rootCause?.evidence[0]?.text;
+  const evidence = [how, ...(said === undefined ? lastLines.slice(-1) : [said])];
+  if (rootCause?.category === "memory" && rootCause.action === "fix-job" && signal !== "SIGTERM") {
+    return { kind: "out-of-memory", why: "ran out of memory", evidence };
   }
   if (signal !== null) return { kind: "process-signal", why: `was ended by ${signal}`, evidence: [how] };
   const known = code === null ? undefined : byCode[code];
   if (known !== undefined) return { ...known, evidence: [how, ...lastLines.slice(-1)] };
-  const error = lastLines.findLast((line) => traceback.test(line));
   const why = code === 0 ? "exited before the last step" : `exited with code ${code ?? "unknown"}`;
-  return {
-    kind: error === undefined ? "process-exit" : "program-error",
-    why,
-    evidence: [how, ...(error === undefined ? lastLines.slice(-1) : [error])],
-  };
+  return { kind: rootCause === null ? "process-exit" : kindOf(rootCause), why, evidence };
+}
+
+function kindOf({ category, action }: Finding): FaultKind {
+  if (action === "free-space") return "no-space";
+  if (action === "fail-over") return "unsupported-operator";
+  return category === "workload" ? "program-error" : "process-exit";
+}
+
+const remembered = new WeakMap<WorkerEnd, Diagnosis>();
+
+/** Looked at on every tick until the fault is settled, so each end is diagnosed once. */
+function diagnosisOf(end: WorkerEnd): Diagnosis {
+  const known = remembered.get(end);
+  if (known !== undefined) return known;
+  const diagnosis = diagnoseLines([{ name: "worker", rank: undefined, lines: end.lastLines }]);
+  remembered.set(end, diagnosis);
+  return diagnosis;
+}
+
+/** More ranks than these say nothing new, and one look must not take long. */
+const ranksMax = 1024;
+
+/** The cause among the last lines of all ranks together, as `diagnose` would name it; line numbers count within them. */
+export function diagnoseEnds(ends: readonly { readonly rank: number; readonly end: WorkerEnd }[]): Finding | null {
+  const logs = ends
+    .filter(({ end }) => end.lastLines.length > 0)
+    .slice(0, ranksMax)
+    .map(({ rank, end }): RankLines => ({ name: `rank ${rank}`, rank, lines: end.lastLines }));
+  return logs.length === 0 ? null : diagnoseLines(logs).rootCause;
 }
 
 const byCode: Readonly<Record<number, { kind: FaultKind; why: string }>> = {

@@ -47,6 +47,17 @@ const Decision = z.strictObject({
 });
 export type Decision = z.infer<typeof Decision>;
 
+/** The root cause that `dualgauge diagnose` names; `line` counts within the last lines of the rank. */
+const LogCause = z.strictObject({
+  code: name,
+  category: FaultCategory,
+  action: FaultAction,
+  rank: count.nullable(),
+  why: text,
+  evidence: z.array(z.strictObject({ file: name, line: z.int().positive(), text })).max(20),
+});
+export type LogCause = z.infer<typeof LogCause>;
+
 const data = {
   "run-created": z.strictObject({
     name,
@@ -124,6 +135,8 @@ const data = {
     why: text,
     evidence,
     source: Source.nullable(),
+    /** What the last lines of all ranks say, where they say anything; absent in journals before it was kept. */
+    diagnosis: LogCause.optional(),
   }),
   decided: Decision,
   /** Training goes on after a fault; seconds from its detection to the first step completed after it. */

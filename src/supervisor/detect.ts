@@ -3,9 +3,11 @@
  * Knows: detectors, precedence, how long to wait for the cause behind an echo. Does not know: what is done about a fault.
  */
 import { faultFacts } from "../diagnosis/fault-facts.ts";
-import type { EventData, EventDraft } from "../journal/event.ts";
+import { diagnoseEnds } from "../diagnosis/worker-end.ts";
+import type { EventData, EventDraft, LogCause } from "../journal/event.ts";
 import type { RunState } from "../journal/state.ts";
 import { microBatchShares } from "../spec/micro-batch-shares.ts";
+import type { FaultAction, FaultKind } from "../spec/vocabulary.ts";
 import { detectEnds } from "./detect-end.ts";
 import { detectLossSpike, detectSlowLinks, detectStragglers } from "./detect-numbers.ts";
 import { detectSilence } from "./detect-silence.ts";
@@ -95,9 +97,12 @@ function byCause(a: Finding, b: Finding): number {
 function draft(view: View, finding: Finding, { id, echoes }: { id: number; echoes: readonly Finding[] }): EventDraft {
   const { kind, rank, peer, step, detectedBy, since, retried, recoverSeconds, why, evidence, source } = finding;
   const { category, scope, advice } = faultFacts[kind];
+  const said = diagnosed.has(kind) && !retried ? logCause(view) : undefined;
+  const blamed = said?.action === "evict-node" ? (said.rank ?? rank) : rank;
   const data: EventData["fault-detected"] = {
-    ...{ id, kind, category, scope, advice: retried ? "retry" : advice, rank, peer },
-    node: rank === null ? null : (view.ranks[rank]?.node ?? null),
+    ...{ id, kind, category: said?.category ?? category, scope, rank, peer },
+    advice: retried ? "retry" : adviceOf(said, advice),
+    node: blamed === null ? null : (view.ranks[blamed]?.node ?? null),
     root: rootOf(view, finding),
     step,
     detectedBy,
@@ -109,8 +114,39 @@ function draft(view: View, finding: Finding, { id, echoes }: { id: number; echoe
       .slice(0, 20)
       .map((line) => line.slice(0, 1000)),
     source,
+    ...(said === undefined ? {} : { diagnosis: said }),
   };
   return { type: "fault-detected", data };
+}
+
+/** What a program's own words can explain; the embedded engine's exit codes and its links say more than its log. */
+const diagnosed: ReadonlySet<FaultKind> = new Set([
+  ...([
+    "process-signal",
+    "process-exit",
+    "program-error",
+    "out-of-memory",
+    "no-space",
+    "unsupported-operator",
+  ] as const),
+]);
+
+/** The cause in the last lines of all ranks that have ended. */
+function logCause(view: View): LogCause | undefined {
+  const ends = view.ranks.flatMap(({ rank, exit }) => (exit === undefined ? [] : [{ rank, end: exit }]));
+  const found = diagnoseEnds(ends);
+  if (found === null) return undefined;
+  const { category, action, rank, evidence } = found;
+  return {
+    ...{ code: found.code.slice(0, 200), category, action, rank, why: found.why.slice(0, 2000) },
+    evidence: evidence.slice(0, 5),
+  };
+}
+
+/** A job that has to be mended is told from bad luck by failing twice (resolve-fault); dead workers need more than nothing. */
+function adviceOf(said: LogCause | undefined, advice: FaultAction): FaultAction {
+  if (said === undefined) return advice;
+  return said.action === "none" || said.action === "retry" || said.action === "fix-job" ? "restart" : said.action;
 }
 
 function rootOf(view: View, { kind, rank, peer }: Finding): string {

@@ -38,7 +38,7 @@ export function resolveFault(state: RunState, id: number, policy: Policy): Decis
     case "fail-over":
       return leave(given, `pool ${pool.name} cannot run this: ${fault.detected.why}`);
     case "evict-node":
-      return degraded(given);
+      return fault.detected.diagnosis === undefined ? degraded(given) : broken(given);
     case "restart":
       return kind === "loss-spike" ? rollBack(given) : restart(given);
     default:
@@ -50,6 +50,11 @@ function restart(given: Case): Decision {
   const { fault, policy, state } = given;
   const { maxFaultsPerRoot } = policy.failover;
   const idle = sinceProgress(given);
+  const { diagnosis } = fault.detected;
+  if (diagnosis?.action === "fix-job" && idle.filter((one) => isSameError(one, fault)).length >= 2) {
+    const why = `${diagnosis.code} twice at the same step: ${diagnosis.why}; a restart fails in the same way`;
+    return fail(given, "fix-job", `${why}; mend the job, then run the same command`);
+  }
   const same = idle.filter(({ detected }) => detected.root === fault.detected.root).length;
   if (same >= maxFaultsPerRoot) {
     return escalate(
@@ -82,6 +87,17 @@ function evict(given: Case, why: string): Decision | undefined {
   const nodes = chooseNodes(given.pool, [...given.state.evicted, node], given.nodes);
   if (nodes === undefined) return undefined;
   return { ...decision(given, "evict-node", `${why}; a spare takes the place of ${node}`), nodes, evicted: node };
+}
+
+/** The same words on two attempts are the job's, whichever rank said them first. */
+function isSameError({ detected }: Fault, { detected: { diagnosis } }: Fault): boolean {
+  return detected.diagnosis?.code === diagnosis?.code && detected.diagnosis?.action === "fix-job";
+}
+
+/** Hardware that its own log calls broken: a spare if there is one, else it is tried once more like any fault. */
+function broken(given: Case): Decision {
+  const why = given.fault.detected.diagnosis?.why ?? given.fault.detected.why;
+  return overBudget(given) ?? evict(given, why) ?? restart(given);
 }
 
 /** Slow, not broken: a spare if there is one, the next pool if the budget is spent, else it is borne. */

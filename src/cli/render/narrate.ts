@@ -126,6 +126,7 @@ function detected(at: number, data: EventData["fault-detected"], state: RunState
     ...moment(at, `fault ${data.id}: ${data.kind} at ${where.filter(Boolean).join(", ")}`, "bad"),
     ...part("seen", `by ${data.detectedBy}${after}: ${seen}`),
     ...part("concluded", `${data.why} (${data.category}, reaches one ${data.scope})`),
+    ...(data.diagnosis === undefined ? [] : part("log says", `${data.diagnosis.code}: ${data.diagnosis.why}`)),
   ];
   if (!data.retried) return lines;
   return [
