@@ -1,7 +1,7 @@
 /** The ladder as a table: what is done about each fault, given what has happened before. */
 import { describe, expect, test } from "vitest";
 import { faultFacts } from "../diagnosis/fault-facts.ts";
-import type { EventDraft, RunEvent } from "../journal/event.ts";
+import type { EventDraft, LogCause, RunEvent } from "../journal/event.ts";
 import { reduce } from "../journal/reduce.ts";
 import type { RunState } from "../journal/state.ts";
 import { RunFile } from "../spec/run-file.ts";
@@ -31,7 +31,12 @@ interface Past {
   readonly rank: number | null;
   /** Steps completed before it, in its attempt. */
   readonly steps: number;
+  /** What the last lines of the ranks said. */
+  readonly said?: Pick<LogCause, "code" | "category" | "action" | "rank">;
 }
+
+const keyError = { code: "KeyError", category: "workload", action: "fix-job", rank: 0 } as const;
+const deadDevice = { code: "Xid 79", category: "instability", action: "evict-node", rank: 1 } as const;
 
 /** The state after the faults happened one after the other, each decided and relaunched as `decide` says, but the last. */
 function stateAfter(run: RunFile, past: readonly Past[]): RunState {
@@ -65,7 +70,7 @@ function stateAfter(run: RunFile, past: readonly Past[]): RunState {
     data: createdEvent(run, { identity: "i", folder: "/", memory: { folder: "/m", memoryBacked: true } }),
   });
   follow();
-  past.forEach(({ kind, rank, steps }, index) => {
+  past.forEach(({ kind, rank, steps, said }, index) => {
     if (steps > 0) {
       const data = { step: state.step + steps, steps, seconds: steps, tokens: 0, loss: 1, gradNorm: 1 };
       add({ type: "progress", data: { ...data, source: { rank: 0, seq: index + 1 } } });
@@ -92,7 +97,9 @@ function stateAfter(run: RunFile, past: readonly Past[]): RunState {
       why: kind,
       evidence: [],
     };
-    add({ type: "fault-detected", data: { id: index, ...about, ...seen, source: null } });
+    const log = said === undefined ? {} : { diagnosis: { ...said, why: said.code, evidence: [] } };
+    if (said?.action === "evict-node") about.advice = "evict-node";
+    add({ type: "fault-detected", data: { id: index, ...about, ...seen, source: null, ...log } });
     if (index < past.length - 1) follow();
   });
   return state;
@@ -172,6 +179,32 @@ describe("what is done about a fault", () => {
       name: "a run file that the program refuses",
       past: [{ kind: "bad-input", rank: 0, steps: 0 }],
       expected: { action: "fix-job", fails: true },
+    },
+    {
+      name: "an exception once",
+      past: [{ kind: "program-error", rank: 0, steps: 2, said: keyError }],
+      expected: { action: "restart", fails: false },
+    },
+    {
+      name: "the same exception twice without a step between, on another rank",
+      past: [
+        { kind: "program-error", rank: 0, steps: 2, said: keyError },
+        { kind: "program-error", rank: 1, steps: 0, said: keyError },
+      ],
+      expected: { action: "fix-job", fails: true },
+    },
+    {
+      name: "the same exception twice with progress between",
+      past: [
+        { kind: "program-error", rank: 0, steps: 2, said: keyError },
+        { kind: "program-error", rank: 0, steps: 3, said: keyError },
+      ],
+      expected: { action: "restart", fails: false },
+    },
+    {
+      name: "a log that calls the node broken, with a spare",
+      past: [{ kind: "process-exit", rank: 1, steps: 2, said: deadDevice }],
+      expected: { action: "evict-node", evicted: "a-1" },
     },
     {
       name: "every tier full",

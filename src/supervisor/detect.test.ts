@@ -233,3 +233,25 @@ test("nothing is detected while a fault is being dealt with", () => {
   expect(s.faults({ ...running, undecided: 0 })).toEqual([]);
   expect(s.faults({ ...running, attempt: { ...attempt, status: "stopping" } })).toEqual([]);
 });
+
+test("the end of a worker carries what the logs of all ranks say", () => {
+  const s = scene();
+  s.train(1, 3);
+  const said: Record<number, string[]> = {
+    0: ["[rank0]: torch.distributed.DistBackendError: NCCL error: remote process exited or there was a network error"],
+    1: ["Traceback (most recent call last):", "KeyError: 'input_ids'"],
+  };
+  const records = [0, 1].map((rank) => ({
+    ...({ v: 1, epoch: 1, seq: rank + 1, ev: "exited", rank, code: 1, signal: null } as const),
+    monotonicSeconds: s.now(),
+  }));
+  const nothing = { processes: [], blind: [], malformed: {}, agent: "running" as const, events: [] };
+  look(s.view, { ...nothing, monotonicSeconds: s.now() + 0.2, records }, (rank) => said[rank] ?? []);
+  s.faults();
+  s.pass(0.5);
+  const [fault] = s.faults();
+  expect(fault).toMatchObject({
+    ...{ kind: "program-error", category: "workload", advice: "restart" },
+    diagnosis: { code: "KeyError", action: "fix-job", rank: 1, evidence: [{ file: "rank 1", line: 2 }] },
+  });
+});

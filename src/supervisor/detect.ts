@@ -36,14 +36,14 @@ export function detect(view: View, state: RunState, policy: Policy): EventDraft[
     found.filter(({ retried }) => retried),
   ).map((finding, index) => draft(view, finding, { id: state.faults.length + index, echoes: [] }));
   const open = found.filter(({ retried }) => !retried).sort(byCause);
-  const cause = open[0];
+  const cause = blamedOf(view, open);
   if (cause === undefined) return faults;
   view.symptomSeconds ??= 0;
   if (view.symptomSeconds < settleSeconds(faultFacts[cause.kind].precedence)) return faults;
   const id = state.faults.length + faults.length;
   const tolerable = cause.kind === "straggler" || cause.kind === "link-slow";
   if (tolerable) view.symptomSeconds = undefined;
-  return [...faults, draft(view, cause, { id, echoes: open.slice(1) })];
+  return [...faults, draft(view, cause, { id, echoes: open.filter((one) => one !== cause) })];
 }
 
 function findings(view: View, state: RunState, policy: Policy): Finding[] {
@@ -130,6 +130,15 @@ const diagnosed: ReadonlySet<FaultKind> = new Set([
     "unsupported-operator",
   ] as const),
 ]);
+
+/** The first; of several ranks that ended, the one whose log is the cause of the others' ends. */
+function blamedOf(view: View, open: readonly Finding[]): Finding | undefined {
+  const [first] = open;
+  const ends = open.filter(({ detectedBy, kind }) => detectedBy === "exit" && diagnosed.has(kind));
+  if (first === undefined || ends.length < 2 || !ends.includes(first)) return first;
+  const rank = logCause(view)?.rank;
+  return ends.find((one) => one.rank === rank) ?? first;
+}
 
 /** The cause in the last lines of all ranks that have ended. */
 function logCause(view: View): LogCause | undefined {
