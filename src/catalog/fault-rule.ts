@@ -46,6 +46,8 @@ export const FaultRule = z.strictObject({
   caseSensitive: z.literal(true).optional(),
   /** Counts at INFO and DEBUG too. */
   anyLevel: z.literal(true).optional(),
+  /** Counts on indented lines too, as descriptions of pods have them. */
+  indented: z.literal(true).optional(),
   /** Counts only on a line that says by itself that it is an error. */
   errorOnly: z.literal(true).optional(),
   /** This text says that the fault with that code is over. */

@@ -144,7 +144,7 @@ function judge(
   groups: Readonly<Record<string, string | undefined>> = {},
 ): Match | undefined {
   const evidence = evidenceOf(line, start, start + length, {
-    indentedIsReport: rule.platform === "ascend" || rule.family === "exit-code",
+    indentedIsReport: rule.indented === true || rule.platform === "ascend" || rule.family === "exit-code",
     numbers: rule.category === "numerics",
   });
   if (evidence === "data") return undefined;

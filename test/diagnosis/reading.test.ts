@@ -113,6 +113,32 @@ describe("what is no log", () => {
     expect(notes[0]).toMatch(/gzip; read up to line/);
   });
 
+  test("a line without an end is read in pieces, and what stands after it is found", async () => {
+    const piece = Buffer.alloc(2 ** 20, "x");
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (let i = 0; i < 64; i++) yield piece;
+      yield Buffer.from(`\n${oom}\n`);
+    }
+    const before = process.memoryUsage().arrayBuffers;
+    const { rootCause, linesRead } = await diagnose(["-"], endless());
+    expect(rootCause).toMatchObject({ category: "memory", evidence: [{ line: 2 }] });
+    expect(linesRead).toBe(2);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(48 * 2 ** 20);
+  });
+
+  test("a pipe that never ends is answered when the reader is told to stop", async () => {
+    const stop = new AbortController();
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (let i = 0; ; i++) {
+        yield Buffer.from(i === 0 ? `${oom}\n` : "nothing\n");
+        if (i === 1000) stop.abort();
+      }
+    }
+    const options = { logs: ["-"], stdin: endless(), note: String, signal: stop.signal };
+    const { rootCause } = await diagnoseLogs(options);
+    expect(rootCause).toMatchObject({ category: "memory" });
+  });
+
   test("hostile lines do no harm", async () => {
     const lines = [
       '{"level":"error","msg":"x","__proto__":{"rank":1},"rank":1e308}',
