@@ -2,15 +2,13 @@
  * The accelerators that dualgauge knows, found under every spelling in use.
  * Knows: published figures in base units, with source and date. Does not know: measured efficiencies, layouts.
  */
-import * as z from "zod";
 import { BadInput, didYouMean } from "../spec/bad-input.ts";
 import { bytesPerGigabyte, gibibyte } from "../spec/quantities.ts";
 import type { Platform } from "../spec/vocabulary.ts";
 import { type AcceleratorRow, acceleratorFiguresDate, acceleratorRows } from "./data/accelerators.ts";
 
 /** Number formats that an accelerator may have dense peak figures for. */
-export const PeakFormat = z.enum(["fp32", "bf16", "fp16", "fp8", "fp4", "int8"]);
-export type PeakFormat = z.infer<typeof PeakFormat>;
+export type PeakFormat = "fp32" | "bf16" | "fp16" | "fp8" | "fp4" | "int8";
 
 export interface Accelerator {
   readonly id: string;

@@ -1,13 +1,19 @@
 /** Presets against published parameter counts, and every spelling in use. */
 import { describe, expect, test } from "vitest";
-import { cacheBytesPerToken, parameterCounts } from "../spec/architecture.ts";
+import { Architecture } from "../spec/architecture.ts";
 import { BadInput } from "../spec/bad-input.ts";
+import { cacheBytesPerToken, parameterCounts } from "../spec/parameter-counts.ts";
 import { accelerators, findAccelerator, requireAccelerator } from "./accelerators.ts";
 import { findModel, models, requireModel } from "./models.ts";
 
 // Published counts are exact where Hugging Face prints the number of a checkpoint's parameters; those have 7 digits or more.
 const exact = models.filter(({ publishedTotal }) => publishedTotal !== null && publishedTotal % 1e6 !== 0);
 const rounded = models.filter(({ publishedTotal }) => publishedTotal !== null && publishedTotal % 1e6 === 0);
+
+// Presets are built without the schema, so that a question about one loads none; here they meet it.
+test.each(models.map((m) => [m.id, m] as const))("%s is a possible architecture", (_, m) => {
+  expect(Architecture.parse(m.architecture())).toEqual(m.architecture());
+});
 
 describe("parameter counts", () => {
   const presets = exact.filter(({ source }) => !source.startsWith("shape as printed"));

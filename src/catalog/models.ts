@@ -2,7 +2,7 @@
  * The models that dualgauge knows by name, as architectures with their published parameter counts.
  * Knows: presets and every spelling of them. Does not know: files; a config.json is read by spec/hugging-face-config.ts.
  */
-import { Architecture } from "../spec/architecture.ts";
+import type { Architecture } from "../spec/architecture.ts";
 import { BadInput, didYouMean } from "../spec/bad-input.ts";
 import { type ModelRow, modelRows, type Shape } from "./data/models.ts";
 
@@ -24,7 +24,7 @@ export function architectureFromShape(name: string, s: Shape): Architecture {
   const [groupsPerToken = 0, groups = 1, latent = 0] = s.moe?.slice(6) ?? [];
   const [queryRank = 0, keyValueRank = 0, nopeHeadDim = 0, ropeHeadDim = 0, valueHeadDim = 0] = s.mla ?? [];
   const [layers = 0, inputWidth = 0, outputWidth = 0, stateWidth = 0, separateMlpLayers = 0] = s.recurrent ?? [];
-  return Architecture.parse({
+  return {
     name,
     layers: s.layers,
     hidden: s.hidden,
@@ -48,7 +48,7 @@ export function architectureFromShape(name: string, s: Shape): Architecture {
     mla: s.mla ? { queryRank, keyValueRank, nopeHeadDim, ropeHeadDim, valueHeadDim } : null,
     recurrent: s.recurrent ? { layers, inputWidth, outputWidth, stateWidth, separateMlpLayers } : null,
     mtpLayers: s.mtp ?? 0,
-  });
+  };
 }
 
 function preset([id, spellings, shape, publishedTotal, publishedActive, source]: ModelRow): ModelPreset {

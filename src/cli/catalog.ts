@@ -23,7 +23,7 @@ export function register(program: Command): void {
     .addHelpText("after", "\nExample:\n  dualgauge catalog models")
     .action(async (options: { json?: boolean }) => {
       const { models } = await import("../catalog/models.ts");
-      const { parameterCounts } = await import("../spec/architecture.ts");
+      const { parameterCounts } = await import("../spec/parameter-counts.ts");
       const { renderModels } = await import("./render/catalog.ts");
       const listed = models.map(({ architecture, ...preset }) => {
         const shape = architecture();

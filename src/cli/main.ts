@@ -4,7 +4,6 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { BadInput } from "../spec/bad-input.ts";
 
 /** A verb's file exports `register`, which adds the verb with its options and action to the program. */
 interface Verb {
@@ -45,7 +44,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     // A verb that is no verb gets commander's own line with the nearest one.
     await program.parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
   } catch (error) {
-    process.exitCode = exitCodeFor(error);
+    process.exitCode = await exitCodeFor(error);
   }
 }
 
@@ -74,8 +73,10 @@ const mendable: Record<string, string> = {
   EMFILE: "too many open files; raise `ulimit -n`",
 };
 
-function exitCodeFor(error: unknown): number {
+async function exitCodeFor(error: unknown): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  // Loaded only now: --help has no use for it.
+  const { BadInput } = await import("../spec/bad-input.ts");
   if (error instanceof BadInput) {
     for (const problem of error.problems) process.stderr.write(`dualgauge: ${problem}\n`);
     return 2;

@@ -7,7 +7,8 @@ import type { Command } from "commander";
 import { parse } from "yaml";
 import { type Fleet, parseFleet } from "../planner/fleet.ts";
 import type { FleetPlan } from "../planner/fleet-solve.ts";
-import { type CompletionDistribution, completionDistribution } from "../simulator/completion.ts";
+import { completionDistribution } from "../simulator/completion.ts";
+import type { CompletionDistribution } from "../simulator/simulate-completion.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import { fleetAnswer, fleetTables, probabilityInTime } from "./render/fleet-plan.ts";
 

@@ -9,9 +9,10 @@ import { emitServing } from "../planner/emit-serving.ts";
 import { planServing, type ServingPlan, type ServingQuestion } from "../planner/serve.ts";
 import { type Accuracy, servingAccuracy } from "../planner/serve-accuracy.ts";
 import { servingQuestion } from "../planner/serve-question.ts";
-import { type Architecture, parameterCounts } from "../spec/architecture.ts";
+import type { Architecture } from "../spec/architecture.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import { configBytesMax, parseConfig } from "../spec/hugging-face-config.ts";
+import { parameterCounts } from "../spec/parameter-counts.ts";
 import { renderServing, servingAnswer } from "./render/serving.ts";
 
 /** The options as commander hands them over. */

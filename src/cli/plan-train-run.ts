@@ -3,13 +3,12 @@
  * Knows: options, files, the JSON contract. Does not know: formulas.
  */
 import { readFile, stat } from "node:fs/promises";
-import * as z from "zod";
 import { requireAccelerator } from "../catalog/accelerators.ts";
 import { calibration } from "../catalog/calibration.ts";
 import { findModel, requireModel } from "../catalog/models.ts";
 import { failuresPerNodeDay, reliabilityFor } from "../catalog/reliability.ts";
 import { constantsFrom, type Stack, stacks } from "../cost/constants.ts";
-import { TrainingPrecision } from "../cost/hardware.ts";
+import { trainingPrecisions } from "../cost/hardware.ts";
 import { type AccuracyBadge, accuracyBadge } from "../planner/accuracy.ts";
 import { answerLine, whyLost } from "../planner/explain.ts";
 import { brokenRule } from "../planner/layout-rules.ts";
@@ -24,33 +23,32 @@ import {
   type TrainingQuestion,
 } from "../planner/train.ts";
 import { withSimulatedCompletion } from "../simulator/simulate-training.ts";
-import { type Architecture, parameterCounts } from "../spec/architecture.ts";
+import type { Architecture } from "../spec/architecture.ts";
 import { BadInput, didYouMean } from "../spec/bad-input.ts";
-import { configBytesMax, parseConfig } from "../spec/hugging-face-config.ts";
-import { type Layout, layoutText, parseLayout, Schedule } from "../spec/layout.ts";
+import { type Layout, layoutText, parseLayout, type Schedule, schedules } from "../spec/layout.ts";
+import { parameterCounts } from "../spec/parameter-counts.ts";
 import { amount, wholeNumber } from "../spec/quantities.ts";
 import { type RenderedPlan, renderPlan } from "./render/train.ts";
 
-const text = z.string().max(10_000);
-const Options = z.object({
-  model: text,
-  accelerator: text,
-  devices: text,
-  tokens: text,
-  seq: text,
-  globalBatch: text.optional(),
-  precision: text,
-  layout: text.optional(),
-  schedule: text.optional(),
-  stack: text.optional(),
-  deadline: text.optional(),
-  reliability: text.optional(),
-  dollarsPerDeviceHour: text.optional(),
-  alternatives: text,
-  emit: text.optional(),
-  json: z.boolean().optional(),
-});
-type Options = z.infer<typeof Options>;
+/** The options as commander hands them over. */
+export interface TrainOptions {
+  model: string;
+  accelerator: string;
+  devices: string;
+  tokens: string;
+  seq: string;
+  globalBatch?: string;
+  precision: string;
+  layout?: string;
+  schedule?: string;
+  stack?: string;
+  deadline?: string;
+  reliability?: string;
+  dollarsPerDeviceHour?: string;
+  alternatives: string;
+  emit?: string;
+  json?: boolean;
+}
 
 /** No installation has more devices than this; a larger number is a slip. */
 const devicesMax = 10_000_000;
@@ -61,8 +59,7 @@ interface Found {
   readonly search: SearchResult | null;
 }
 
-export async function runPlanTrain(raw: Record<string, unknown>): Promise<void> {
-  const options = Options.parse(raw);
+export async function runPlanTrain(options: TrainOptions): Promise<void> {
   const question = await questionFrom(options);
   const badge = badgeFor(question);
   const prepared = prepareQuestion({ ...question, stepDeviation: Math.max(0.03, badge.medianError * 1.4826) });
@@ -108,17 +105,17 @@ function simulated(question: TrainingQuestion, { best, search }: Found): Found {
 }
 
 /** The question that the options ask; every slip in them is BadInput. */
-async function questionFrom(options: Options): Promise<TrainingQuestion> {
+async function questionFrom(options: TrainOptions): Promise<TrainingQuestion> {
   const accelerator = requireAccelerator(options.accelerator, "--accelerator");
   const architecture = await architectureFrom(options.model);
   const seq = wholeNumber("--seq", Number(options.seq), 1, 2 ** 24);
   const usual = Math.max(1, Math.round((16 * 2 ** 20) / seq));
   const globalBatch =
     options.globalBatch === undefined ? usual : wholeNumber("--global-batch", Number(options.globalBatch), 1, 2 ** 26);
-  const precision = TrainingPrecision.safeParse(options.precision);
-  if (!precision.success)
+  const precision = trainingPrecisions.find((known) => known === options.precision);
+  if (!precision)
     throw new BadInput(
-      `--precision: unknown format ${options.precision.slice(0, 40)}${didYouMean(options.precision, TrainingPrecision.options)}; use one of ${TrainingPrecision.options.join(", ")}`,
+      `--precision: unknown format ${options.precision.slice(0, 40)}${didYouMean(options.precision, trainingPrecisions)}; use one of ${trainingPrecisions.join(", ")}`,
     );
   const reliability = options.reliability ?? reliabilityFor(accelerator.id)?.id;
   return {
@@ -128,7 +125,7 @@ async function questionFrom(options: Options): Promise<TrainingQuestion> {
     tokens: amount("--tokens", Number(options.tokens), 0, 1e18),
     seq,
     globalBatch,
-    precision: precision.data,
+    precision,
     stack: stackFrom(options.stack, accelerator.platform),
     constants: constantsFrom(calibration.constants),
     deadlineDays: options.deadline === undefined ? null : amount("--deadline", Number(options.deadline), 0, 36_500),
@@ -152,6 +149,8 @@ async function architectureFrom(given: string): Promise<Architecture> {
   if (preset) return preset.architecture();
   const looksLikeFile = /[/\\]|\.json$/.test(given);
   if (!looksLikeFile) return requireModel(given, "--model").architecture();
+  // The schemas of a config.json are loaded only for one.
+  const { configBytesMax, parseConfig } = await import("../spec/hugging-face-config.ts");
   const size = await stat(given).then(
     (info) => (info.isFile() ? info.size : null),
     () => null,
@@ -176,10 +175,10 @@ function stackFrom(given: string | undefined, platform: string | null): Stack {
 
 function scheduleFrom(given: string | undefined): Schedule | null {
   if (given === undefined) return null;
-  const parsed = Schedule.safeParse(given);
-  if (parsed.success) return parsed.data;
+  const found = schedules.find((schedule) => schedule === given);
+  if (found) return found;
   throw new BadInput(
-    `--schedule: unknown schedule ${given.slice(0, 40)}${didYouMean(given, Schedule.options)}; use one of ${Schedule.options.join(", ")}`,
+    `--schedule: unknown schedule ${given.slice(0, 40)}${didYouMean(given, schedules)}; use one of ${schedules.join(", ")}`,
   );
 }
 
@@ -215,7 +214,7 @@ function single(prepared: PreparedQuestion, layout: Layout): TrainingEstimate {
   return estimate;
 }
 
-function searched(prepared: PreparedQuestion, schedule: Schedule | null, options: Options): Found {
+function searched(prepared: PreparedQuestion, schedule: Schedule | null, options: TrainOptions): Found {
   const keep = wholeNumber("--alternatives", Number(options.alternatives), 0, 1000);
   const search = searchLayouts(prepared, {
     fixed: {},

@@ -3,6 +3,7 @@
  * Knows: the options and their defaults. Does not know: any formula; the planner is loaded when it is asked something.
  */
 import type { Command } from "commander";
+import type { TrainOptions } from "./plan-train-run.ts";
 
 const example = `
 Examples:
@@ -47,7 +48,7 @@ export function register(plan: Command): void {
     .option("--emit <framework>", "print the command lines instead: megatron, mindspeed, torchtitan or slurm")
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", example)
-    .action(async (options: Record<string, unknown>) => {
+    .action(async (options: TrainOptions) => {
       const { runPlanTrain } = await import("./plan-train-run.ts");
       await runPlanTrain(options);
     });

@@ -3,7 +3,6 @@
  * Knows: the names of the subcommands. Does not know: their options; `plan train --help` must not wait for the others.
  */
 import type { Command } from "commander";
-import { BadInput, didYouMean } from "../spec/bad-input.ts";
 
 interface Subcommand {
   summary: string;
@@ -45,11 +44,12 @@ async function runGroup(args: readonly string[], parent: Command): Promise<void>
   const given = (args[0] === "help" ? args[1] : args[0]) ?? "";
   const chosen = subcommands[given];
   if (chosen) (await chosen.load()).register(group);
-  else if (given !== "" && !given.startsWith("-"))
+  else if (given !== "" && !given.startsWith("-")) {
+    const { BadInput, didYouMean } = await import("../spec/bad-input.ts");
     throw new BadInput(
       `plan: unknown subcommand ${given.slice(0, 60)}${didYouMean(given, Object.keys(subcommands))}; see dualgauge plan --help`,
     );
-  else for (const [name, { summary }] of Object.entries(subcommands)) group.command(name).description(summary);
+  } else for (const [name, { summary }] of Object.entries(subcommands)) group.command(name).description(summary);
   group.addHelpText("after", "\nExample:\n  dualgauge plan train --help");
   await group.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
 }

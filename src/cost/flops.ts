@@ -2,16 +2,16 @@
  * Floating-point operations of training, under the conventions in which they are published.
  * Knows: which parameters multiply and how attention is counted. Does not know: time, devices.
  */
-import * as z from "zod";
-import { type Architecture, layerKinds, parameterCounts } from "../spec/architecture.ts";
+import type { Architecture } from "../spec/architecture.ts";
+import { layerKinds, parameterCounts } from "../spec/parameter-counts.ts";
 
 /**
  * `model-causal` counts 6 per multiplied parameter and half of the attention square (Megatron-Core since 2025, MindSpeed,
  * Bridge); `model-full` counts the whole square (Megatron-LM until 2024, PaLM, MPT); `hardware-full-recompute` is 4/3 of
  * `model-full` (Megatron-LM 2021, BLOOM, OPT: one more forward pass).
  */
-export const FlopsConvention = z.enum(["model-causal", "model-full", "hardware-full-recompute"]);
-export type FlopsConvention = z.infer<typeof FlopsConvention>;
+export const flopsConventions = ["model-causal", "model-full", "hardware-full-recompute"] as const;
+export type FlopsConvention = (typeof flopsConventions)[number];
 
 /** Attention score width per layer: query/key and value dimensions over all heads, halved to their mean. */
 export function attentionWidth(a: Architecture): number {

@@ -2,13 +2,12 @@
  * An accelerator as the cost formulas see it: peaks, bandwidths and its generation.
  * Knows: how a precision maps to a peak. Does not know: layouts, models.
  */
-import * as z from "zod";
 import type { Accelerator } from "../catalog/accelerators.ts";
 import type { ChipClass } from "./constants.ts";
 
 /** Number formats of a training run's matrix products. */
-export const TrainingPrecision = z.enum(["bf16", "fp16", "fp8", "fp4"]);
-export type TrainingPrecision = z.infer<typeof TrainingPrecision>;
+export const trainingPrecisions = ["bf16", "fp16", "fp8", "fp4"] as const;
+export type TrainingPrecision = (typeof trainingPrecisions)[number];
 
 export interface Hardware {
   readonly chip: ChipClass;

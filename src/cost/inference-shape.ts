@@ -2,14 +2,14 @@
  * What one served token costs a model, counted from its architecture alone: multiplied weights, cached values, attention work.
  * Knows: dense, grouped-query, latent, windowed attention and mixtures. Does not know: devices, seconds, batches.
  */
+import type { Architecture } from "../spec/architecture.ts";
 import {
-  type Architecture,
   attentionParameters,
   cachedValuesPerToken,
   layerKinds,
   mixtureParameters,
   parameterCounts,
-} from "../spec/architecture.ts";
+} from "../spec/parameter-counts.ts";
 
 /** Counts over the whole model, not per device; parameters are numbers of weights, work is in FLOPs. */
 export interface ServingShape {

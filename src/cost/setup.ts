@@ -2,8 +2,9 @@
  * One training step's question in the terms of the formulas, with what every formula needs of the model derived once.
  * Knows: which fields a step's cost depends on. Does not know: names of accelerators, units of publication, answers.
  */
-import { type Architecture, attentionParameters, layerKinds, parameterCounts } from "../spec/architecture.ts";
+import type { Architecture } from "../spec/architecture.ts";
 import type { Layout } from "../spec/layout.ts";
+import { attentionParameters, layerKinds, parameterCounts } from "../spec/parameter-counts.ts";
 import type { Constants, Stack } from "./constants.ts";
 import { attendedKeys, attentionWidth } from "./flops.ts";
 import type { Hardware } from "./hardware.ts";

@@ -66,9 +66,16 @@ function knownRuns(): readonly KnownRun[] {
   return parsed;
 }
 
+const chips = new Map<string, string>();
+
+/** The generation of an accelerator; hundreds of runs name a dozen. */
 function chipOf(accelerator: string): string {
+  const known = chips.get(accelerator);
+  if (known !== undefined) return known;
   const found = findAccelerator(accelerator);
-  return found ? chipClass(found) : "other";
+  const chip = found ? chipClass(found) : "other";
+  chips.set(accelerator, chip);
+  return chip;
 }
 
 /** Distance in units in which 1 is "another regime": a tenfold model, a hundredfold cluster, another format or generation. */

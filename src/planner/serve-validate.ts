@@ -7,7 +7,7 @@ import { inferenceErrors } from "../catalog/data/inference-errors.ts";
 import { inferenceFit } from "../catalog/data/inference-fit.ts";
 import { type InferenceConstants, inferenceConstants } from "../catalog/inference-constants.ts";
 import { findModel } from "../catalog/models.ts";
-import { parameterCounts } from "../spec/architecture.ts";
+import { parameterCounts } from "../spec/parameter-counts.ts";
 import { type Likeness, servingAccuracy } from "./serve-accuracy.ts";
 import { predictRow } from "./serve-predict.ts";
 import { type PreparedRow, prepareRow } from "./serve-readings.ts";

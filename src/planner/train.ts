@@ -11,9 +11,10 @@ import { deviceMemory, fullOptimizerBytes, type MemoryParts, stageMemory } from 
 import { completion, type FailureCosts, goodputClosedForm } from "../cost/reliability.ts";
 import { modelShape, type StepSetup } from "../cost/setup.ts";
 import { type StepParts, stepSeconds } from "../cost/step.ts";
-import { type Architecture, parameterCounts } from "../spec/architecture.ts";
+import type { Architecture } from "../spec/architecture.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import type { Layout } from "../spec/layout.ts";
+import { parameterCounts } from "../spec/parameter-counts.ts";
 import { secondsPerDay } from "../spec/quantities.ts";
 
 export interface TrainingQuestion {

@@ -6,10 +6,10 @@ import * as z from "zod";
 import { findAccelerator } from "../catalog/accelerators.ts";
 import { findModel } from "../catalog/models.ts";
 import { type Stack, stacks } from "../cost/constants.ts";
-import { FlopsConvention } from "../cost/flops.ts";
-import { TrainingPrecision } from "../cost/hardware.ts";
+import { type FlopsConvention, flopsConventions } from "../cost/flops.ts";
+import { type TrainingPrecision, trainingPrecisions } from "../cost/hardware.ts";
 import { Architecture } from "../spec/architecture.ts";
-import { Recompute, Schedule } from "../spec/layout.ts";
+import { type Recompute, recomputes, type Schedule, schedules } from "../spec/layout.ts";
 
 const number = z.number().finite().nonnegative().nullish();
 const whole = z.int().positive().nullish();
@@ -120,10 +120,10 @@ export const TrainingCase = z.strictObject({
     .union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)])
     .nullable()
     .default(null),
-  recompute: Recompute.nullable().default(null),
-  schedule: Schedule.nullable().default(null),
+  recompute: z.enum(recomputes).nullable().default(null),
+  schedule: z.enum(schedules).nullable().default(null),
   sequenceParallel: z.boolean().nullable().default(null),
-  precision: TrainingPrecision.default("bf16"),
+  precision: z.enum(trainingPrecisions).default("bf16"),
   stack: z.enum(stacks),
   rowwiseScaling: flag,
   blockScaled: flag,
@@ -142,7 +142,7 @@ export const TrainingCase = z.strictObject({
   intraBytesPerSecond: unknownAmount,
   quantity: Quantity,
   measured: z.number().positive(),
-  convention: FlopsConvention.default("model-causal"),
+  convention: z.enum(flopsConventions).default("model-causal"),
   totalTokens: unknownAmount,
   /** Memory that the run reported on its devices. */
   reportedMemoryBytes: unknownAmount,

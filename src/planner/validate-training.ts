@@ -4,7 +4,7 @@
  */
 import { calibration, constantsWithout } from "../catalog/calibration.ts";
 import { constantsFrom } from "../cost/constants.ts";
-import { parameterCounts } from "../spec/architecture.ts";
+import { parameterCounts } from "../spec/parameter-counts.ts";
 import { accuracyBadge, type RunTraits } from "./accuracy.ts";
 import { type PreparedCase, predictCase, prepareCase } from "./training-case.ts";
 import { configurationKey, type TrainingCase, TrainingRow, trainingCase } from "./training-rows.ts";

@@ -11,7 +11,7 @@ const perUint32 = 2.3283064365386963e-10;
 
 /** A stream of exponential draws with mean 1, in (0, 22.9], and of uniform draws in [0, 1), each of 32 bits. */
 export class Draws {
-  private source: Random;
+  private readonly source: Random;
   private exponentials = new Float64Array(BLOCK_MAX);
   private uniforms = new Float64Array(BLOCK_MAX);
   private exponentialsLeft = 0;
@@ -23,8 +23,8 @@ export class Draws {
     this.source = source;
   }
 
-  reset(source: Random): void {
-    this.source = source;
+  reset(seed: number, stream: string): void {
+    this.source.reseed(seed, stream);
     this.exponentialsLeft = this.uniformsLeft = 0;
     this.block = 16;
   }
@@ -32,8 +32,10 @@ export class Draws {
   exponential(): number {
     if (this.exponentialsLeft === 0) {
       const size = this.nextBlock();
+      const { exponentials } = this;
+      this.source.fill(exponentials, size);
       // Half a step is added so that the logarithm is finite.
-      for (let i = 0; i < size; i++) this.exponentials[i] = -Math.log((this.source.uint32() + 0.5) * perUint32);
+      for (let i = 0; i < size; i++) exponentials[i] = -Math.log((exponentials[i]! + 0.5) * perUint32);
       this.exponentialsLeft = size;
     }
     return this.exponentials[--this.exponentialsLeft]!;
@@ -42,7 +44,9 @@ export class Draws {
   uniform(): number {
     if (this.uniformsLeft === 0) {
       const size = this.nextBlock();
-      for (let i = 0; i < size; i++) this.uniforms[i] = this.source.uint32() * perUint32;
+      const { uniforms } = this;
+      this.source.fill(uniforms, size);
+      for (let i = 0; i < size; i++) uniforms[i] = uniforms[i]! * perUint32;
       this.uniformsLeft = size;
     }
     return this.uniforms[--this.uniformsLeft]!;

@@ -7,8 +7,9 @@
  */
 import { type ReliabilityRecord, ratePrior, reliabilityRecord, reliabilityRecords } from "../catalog/reliability.ts";
 import { gammaQuantile } from "../planner/evidence-distributions.ts";
+import { secondsPerDay } from "../spec/quantities.ts";
 import { completionDistribution } from "./completion.ts";
-import { type RunQuestionInput, secondsPerDay } from "./run-question.ts";
+import type { RunQuestionInput } from "./run-question.ts";
 
 export interface PublishedRow {
   system: string;

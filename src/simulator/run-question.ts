@@ -94,19 +94,3 @@ export const RunQuestion = z.strictObject({
 export type RunQuestion = z.infer<typeof RunQuestion>;
 /** What a caller writes: everything with a default may be left out. */
 export type RunQuestionInput = z.input<typeof RunQuestion>;
-
-export const secondsPerDay = 86400;
-
-/** Faults per second that interrupt the run on this pool in its settled life; outages included, infancy and planned stops not. */
-export function settledHazard(pool: SimulatedPool): number {
-  return (pool.nodes * pool.failuresPerNodeDay + (pool.outages?.perDay ?? 0)) / secondsPerDay;
-}
-
-/** Productive seconds between checkpoints on `pool`: as asked, else Young's optimum; never shorter than a write takes. */
-export function checkpointInterval({ checkpoint }: RunQuestion, pool: SimulatedPool): number {
-  if (checkpoint.intervalSeconds !== undefined) return Math.max(checkpoint.intervalSeconds, checkpoint.persistSeconds);
-  const hazard = settledHazard(pool);
-  const optimum = hazard === 0 ? 1e9 : Math.sqrt((2 * checkpoint.stallSeconds) / hazard);
-  // A free checkpoint would be taken endlessly often; every 10 s is as good and finite.
-  return Math.max(10, checkpoint.persistSeconds, optimum);
-}

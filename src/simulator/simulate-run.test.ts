@@ -1,9 +1,8 @@
 /** Tests the simulator against closed forms where they hold, and each mechanism by what it alone changes. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { completionDistribution } from "./completion.ts";
+import { completionDistribution, simulateRun } from "./completion.ts";
 import type { RunQuestionInput } from "./run-question.ts";
-import { simulateRun } from "./simulate-run.ts";
 
 const day = 86400;
 const relative = (value: number, expected: number): number => Math.abs(value / expected - 1);

@@ -5,18 +5,14 @@
  * Faults of all nodes are one superposed Poisson process, thinned while nodes are young and by eviction of lemons, so the
  * cost is per fault, not per node and hour. A restart is not an event: faults that fall into it start it over.
  */
+import { secondsPerDay } from "../spec/quantities.ts";
 import { random } from "../spec/random.ts";
+import { checkpointInterval } from "./checkpoint-interval.ts";
 import { type AliasTable, aliasTable, Draws, drawIndex, gammaOfMeanOne } from "./draws.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Progress } from "./progress.ts";
 import { RepairShop } from "./repair-shop.ts";
-import {
-  checkpointInterval,
-  RunQuestion,
-  type RunQuestionInput,
-  type SimulatedPool,
-  secondsPerDay,
-} from "./run-question.ts";
+import type { RunQuestion, SimulatedPool } from "./run-question.ts";
 
 export interface RunOutcome {
   completed: boolean;
@@ -57,11 +53,6 @@ const SLOTS = 9;
 const FAULTS_IN_ROW_MAX = 10_000;
 const FAULTS_MAX = 1_000_000;
 const never = Number.POSITIVE_INFINITY;
-
-/** Simulates the run once; equal `question` and `seed` give equal outcomes. Throws ZodError for a question out of bounds. */
-export function simulateRun(question: RunQuestionInput, seed: number): RunOutcome {
-  return new RunSimulator(RunQuestion.parse(question)).run(seed);
-}
 
 /** One simulator serves many replicas of one question, so that tables are built once. */
 export class RunSimulator {
@@ -142,10 +133,10 @@ export class RunSimulator {
   }
 
   private reset(seed: number): void {
-    this.faultDraws.reset(random(seed, "simulated-faults"));
-    this.causeDraws.reset(random(seed, "simulated-causes"));
-    this.repairDraws.reset(random(seed, "simulated-repairs"));
-    this.otherDraws.reset(random(seed, "simulated-stragglers-and-outages"));
+    this.faultDraws.reset(seed, "simulated-faults");
+    this.causeDraws.reset(seed, "simulated-causes");
+    this.repairDraws.reset(seed, "simulated-repairs");
+    this.otherDraws.reset(seed, "simulated-stragglers-and-outages");
     const { rateShape, workDeviation, productiveSeconds } = this.question;
     this.rateFactor = rateShape === undefined ? 1 : gammaOfMeanOne(random(seed, "simulated-rate"), rateShape);
     this.productiveSeconds =

@@ -5,7 +5,7 @@ import { requireAccelerator } from "../catalog/accelerators.ts";
 import { requireModel } from "../catalog/models.ts";
 import { guessedConstants } from "../cost/constants.ts";
 import { evaluateTraining, prepareQuestion, type TrainingQuestion } from "../planner/train.ts";
-import { Layout } from "../spec/layout.ts";
+import type { Layout } from "../spec/layout.ts";
 import { withSimulatedCompletion } from "./simulate-training.ts";
 
 const question: TrainingQuestion = {
@@ -26,10 +26,10 @@ const question: TrainingQuestion = {
   detectSeconds: 120,
   stepDeviation: 0.1,
 };
-const layout = Layout.parse({
+const layout: Layout = {
   ...{ tp: 8, pp: 4, dp: 64, ep: 1, cp: 1, vpp: 1, zero: 1, microBatch: 1 },
   ...{ recompute: "none", schedule: "1f1b" },
-});
+};
 
 const both = (changes: Partial<TrainingQuestion>, replicas: number) => {
   const asked = { ...question, ...changes };

@@ -2,6 +2,7 @@
  * Replaces the closed-form completion of a planned training layout by simulated runs.
  * Knows: how a training question is asked of the simulator. Does not know: layouts' cost, which layouts deserve it.
  */
+import { publishedCauses } from "../catalog/reliability.ts";
 import {
   checkpointCosts,
   costOf,
@@ -10,7 +11,7 @@ import {
   type TrainingQuestion,
 } from "../planner/train.ts";
 import { secondsPerDay } from "../spec/quantities.ts";
-import { type CompletionDistribution, completionDistribution } from "./completion.ts";
+import { type CompletionDistribution, simulateCompletion } from "./simulate-completion.ts";
 
 /** Relative standard deviation of a pool's failure rate about its class; the closed form uses the same. */
 const rateDeviation = 0.5;
@@ -31,12 +32,16 @@ export function trainingCompletion(
 ): CompletionDistribution {
   const { checkpointSeconds } = checkpointCosts(question);
   const deadline = question.deadlineDays;
-  return completionDistribution(
+  return simulateCompletion(
     {
       productiveSeconds: productiveSecondsOf(question, estimate.stepSeconds),
-      checkpoint: { stallSeconds: checkpointSeconds },
+      checkpoint: { stallSeconds: checkpointSeconds, persistSeconds: 0 },
       pools: [
         {
+          name: question.accelerator.id,
+          relativeSpeed: 1,
+          causes: [...publishedCauses],
+          repairSeconds: secondsPerDay,
           nodes: Math.max(1, Math.ceil(question.devices / question.accelerator.nodeDevices)),
           failuresPerNodeDay: question.failuresPerNodeDay,
           detectSeconds: question.detectSeconds,

@@ -1,9 +1,9 @@
 /** Real and hostile config.json texts. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parameterCounts } from "./architecture.ts";
 import { BadInput } from "./bad-input.ts";
 import { configBytesMax, parseConfig } from "./hugging-face-config.ts";
+import { parameterCounts } from "./parameter-counts.ts";
 
 const v3 = {
   architectures: ["DeepseekV3ForCausalLM"],

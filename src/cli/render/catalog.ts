@@ -3,7 +3,7 @@
  * Knows: columns and units. Does not know: where a figure is used.
  */
 import type { Accelerator } from "../../catalog/accelerators.ts";
-import type { ParameterCounts } from "../../spec/architecture.ts";
+import type { ParameterCounts } from "../../spec/parameter-counts.ts";
 import { table } from "./table.ts";
 
 const tera = (value: number | null): string => (value === null ? "-" : (value / 1e12).toFixed(0));

@@ -4,7 +4,7 @@
  */
 import { dateAfter, devicesIn, type Fleet } from "../../planner/fleet.ts";
 import type { FleetAllocation, FleetPlan, JobOutcome } from "../../planner/fleet-solve.ts";
-import type { CompletionDistribution } from "../../simulator/completion.ts";
+import type { CompletionDistribution } from "../../simulator/simulate-completion.ts";
 
 /** The simulated completion of each job that stays on one pool. */
 export type Simulated = ReadonlyMap<string, CompletionDistribution>;
