@@ -16,6 +16,10 @@ export function completionDistribution(
 }
 
 /** One run; equal `question` and `seed` give equal outcomes. Throws ZodError for a question out of bounds. */
-export function simulateRun(question: RunQuestionInput, seed: number): RunOutcome {
-  return new RunSimulator(RunQuestion.parse(question)).run(seed);
+export function simulateRun(
+  question: RunQuestionInput,
+  seed: number,
+): RunOutcome & { faultsByCause: Record<string, number> } {
+  const simulator = new RunSimulator(RunQuestion.parse(question));
+  return { ...simulator.run(seed), faultsByCause: simulator.faultsByCause() };
 }

@@ -20,9 +20,8 @@ export interface RunOutcome {
   wallSeconds: number;
   /** Work kept (seconds at first-pool speed) over wall seconds: ETTR while the run stays on the first pool. */
   goodput: number;
-  /** Faults that interrupted the run, by cause name; outages are "pool outage". */
+  /** Faults that interrupted the run, outages included. */
   faults: number;
-  faultsByCause: Record<string, number>;
   plannedStops: number;
   stragglersSwapped: number;
   lemonsEvicted: number;
@@ -52,6 +51,8 @@ const SLOTS = 9;
 /** After so many faults in a row without a checkpoint, or in one replica at all, the run is taken not to finish. */
 const FAULTS_IN_ROW_MAX = 10_000;
 const FAULTS_MAX = 1_000_000;
+/** Share of the infant decay after which the rate that faults are drawn at is worked out anew; at most so many are thinned. */
+const agedEnough = 1 / 64;
 const never = Number.POSITIVE_INFINITY;
 
 /** One simulator serves many replicas of one question, so that tables are built once. */
@@ -66,6 +67,9 @@ export class RunSimulator {
   private readonly repairDraws = new Draws(random(0, "simulated-repairs"));
   private readonly otherDraws = new Draws(random(0, "simulated-stragglers-and-outages"));
 
+  private readonly rateDraws = random(0, "simulated-rate");
+  private readonly workDraws = random(0, "simulated-work");
+
   private pool!: SimulatedPool;
   private tables!: PoolTables;
   private poolIndex = 0;
@@ -75,8 +79,11 @@ export class RunSimulator {
   private speed = 1;
   private rateFactor = 1;
   private productiveSeconds = 0;
+  /** Faults per second at which the next fault is drawn, when that was worked out, and how much of it is infant mortality's. */
   private hazardDrawn = 0;
-  private infancyEnds = 0;
+  private hazardAt = 0;
+  private youngHazard = 0;
+  private young = false;
   private lemons = 0;
   private readonly shop = new RepairShop();
   private missing = 0;
@@ -138,10 +145,11 @@ export class RunSimulator {
     this.repairDraws.reset(seed, "simulated-repairs");
     this.otherDraws.reset(seed, "simulated-stragglers-and-outages");
     const { rateShape, workDeviation, productiveSeconds } = this.question;
-    this.rateFactor = rateShape === undefined ? 1 : gammaOfMeanOne(random(seed, "simulated-rate"), rateShape);
+    this.rateDraws.reseed(seed, "simulated-rate");
+    this.workDraws.reseed(seed, "simulated-work");
+    this.rateFactor = rateShape === undefined ? 1 : gammaOfMeanOne(this.rateDraws, rateShape);
     this.productiveSeconds =
-      productiveSeconds *
-      (workDeviation === undefined ? 1 : Math.exp(workDeviation * random(seed, "simulated-work").normal()));
+      productiveSeconds * (workDeviation === undefined ? 1 : Math.exp(workDeviation * this.workDraws.normal()));
     this.queue.clear();
     this.progress.reset();
     this.counts.fill(0);
@@ -164,10 +172,10 @@ export class RunSimulator {
     this.shop.reset(this.pool.spares, this.pool.repairCrews);
     this.missing = this.faultsInRow = 0;
     this.straggling = false;
-    this.infancyEnds = this.tables.infancySeconds;
     this.speed = this.pool.relativeSpeed;
     this.upAt = upAt;
-    this.scheduleFault(this.hazard(this.now));
+    this.setHazard();
+    this.scheduleFault();
     this.scheduleRare(OUTAGE, this.pool.outages?.perDay ?? 0);
     this.scheduleRare(MAINTENANCE, this.pool.maintenance?.perDay ?? 0);
     this.scheduleRare(STRAGGLES, (this.pool.stragglers?.perNodeDay ?? 0) * this.pool.nodes);
@@ -190,22 +198,17 @@ export class RunSimulator {
 
   private onFaultTime(time: number): void {
     const { tables } = this;
-    const hazard = this.hazard(time);
-    if (hazard < this.hazardDrawn) {
-      if (this.faultDraws.uniform() * this.hazardDrawn >= hazard) {
-        this.advance(time);
-        this.scheduleFault(hazard);
-        this.scheduleFinish();
-        return;
-      }
-    }
     this.advance(time);
+    if (this.young && this.thinned()) {
+      this.scheduleFault();
+      this.scheduleFinish();
+      return;
+    }
     const cause = drawIndex(tables.causes, this.causeDraws.uniform());
     this.counts[tables.causeIndex[cause]!]!++;
-    const evicted = this.lemons > 0 && this.perhapsEvictLemon();
-    const { poolIndex } = this;
+    if (this.lemons > 0 && this.perhapsEvictLemon()) this.setHazard();
     this.interrupt(time, tables.leaves[cause] === 1);
-    this.scheduleFault(evicted || poolIndex !== this.poolIndex ? this.hazard(time) : hazard);
+    this.scheduleFault();
     this.scheduleFinish();
   }
 
@@ -325,8 +328,8 @@ export class RunSimulator {
     else queue.schedule(FINISH, from + progress.secondsUntil(total, this.speed));
   }
 
-  private scheduleFault(hazard: number): void {
-    this.hazardDrawn = hazard;
+  private scheduleFault(): void {
+    const hazard = this.hazardDrawn;
     this.queue.schedule(FAULT, hazard > 0 ? this.now + this.faultDraws.exponential() / hazard : never);
   }
 
@@ -334,14 +337,30 @@ export class RunSimulator {
     this.queue.schedule(slot, perDay > 0 ? this.now + (this.otherDraws.exponential() * secondsPerDay) / perDay : never);
   }
 
-  /** Faults per second of all nodes at second `time`; falls between draws, so a draw at an earlier hazard can be thinned. */
-  private hazard(time: number): number {
-    const { tables } = this;
-    let hazard =
-      tables.healthyHazard * (this.pool.nodes - this.lemons + this.lemons * tables.lemonFactor) * this.rateFactor;
+  /** Works out faults per second of all nodes now; it only falls until the next call, so later draws can be thinned. */
+  private setHazard(): void {
+    const { tables, now } = this;
     const { infant } = tables;
-    if (infant && time < this.infancyEnds) hazard *= 1 + infant.excess * Math.exp(-time / infant.decaySeconds);
-    return hazard;
+    const settled =
+      tables.healthyHazard * (this.pool.nodes - this.lemons + this.lemons * tables.lemonFactor) * this.rateFactor;
+    this.young = infant !== undefined && now < tables.infancySeconds;
+    this.youngHazard = infant && this.young ? settled * infant.excess * Math.exp(-now / infant.decaySeconds) : 0;
+    this.hazardDrawn = settled + this.youngHazard;
+    this.hazardAt = now;
+  }
+
+  /**
+   * Whether the fault due now, drawn at an earlier and higher rate, does not happen (thinning: Lewis & Shedler 1979). The
+   * rate is worked out only where a straight line below it does not decide; the drawn rate is renewed when it has aged.
+   */
+  private thinned(): boolean {
+    const { infant } = this.tables;
+    const aged = (this.now - this.hazardAt) / (infant?.decaySeconds ?? 1);
+    const drawn = this.faultDraws.uniform() * this.hazardDrawn;
+    if (aged < agedEnough && drawn < this.hazardDrawn - this.youngHazard * aged) return false;
+    const rejected = drawn >= this.hazardDrawn + this.youngHazard * Math.expm1(-aged);
+    if (aged >= agedEnough) this.setHazard();
+    return rejected;
   }
 
   /** Whether this fault was a lemon's, and if so whether it was its last: its spare is an ordinary node. */
@@ -355,15 +374,20 @@ export class RunSimulator {
     return true;
   }
 
-  private outcome(completed: boolean): RunOutcome {
-    const { progress, now } = this;
-    if (this.upAt === never) this.waitingSeconds += now - this.waitingSince;
+  /** Faults of the last run by cause name; outages are "pool outage". */
+  faultsByCause(): Record<string, number> {
     const faultsByCause: Record<string, number> = {};
     this.causeNames.forEach((name, i) => {
       const count = this.counts[i] ?? 0;
       if (count > 0) faultsByCause[name] = count;
     });
     if (this.outages > 0) faultsByCause["pool outage"] = this.outages;
+    return faultsByCause;
+  }
+
+  private outcome(completed: boolean): RunOutcome {
+    const { progress, now } = this;
+    if (this.upAt === never) this.waitingSeconds += now - this.waitingSince;
     const kept = Math.min(progress.work, this.productiveSeconds);
     // The last checkpoint comes when the work is done, not at the end of an interval; the cycle took its stall for work.
     const lastStall = (progress.work - kept) / this.speed;
@@ -372,7 +396,6 @@ export class RunSimulator {
       wallSeconds: now,
       goodput: kept / now,
       faults: this.faults,
-      faultsByCause,
       plannedStops: this.plannedStops,
       stragglersSwapped: this.stragglersSwapped,
       lemonsEvicted: this.lemonsEvicted,
