@@ -80,7 +80,8 @@ function poolCommand(
     `--gpu-memory-utilization ${q.engine.memoryShare}`,
   );
   if (dialect === "vllm-ascend" && /^w\d/.test(q.format.name)) flags.push("--quantization ascend");
-  if (q.cacheBytesPerValue === 1) flags.push("--kv-cache-dtype fp8");
+  // On Ascend an 8-bit cache comes with the checkpoint's quantization description, not with a flag.
+  if (q.cacheBytesPerValue === 1 && dialect === "vllm") flags.push("--kv-cache-dtype fp8");
   flags.push(q.prefixHit > 0 ? "--enable-prefix-caching" : "--no-enable-prefix-caching");
   if (q.drafted > 0) {
     const method = q.architecture.mla ? "deepseek_mtp" : "mtp";

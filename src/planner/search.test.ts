@@ -157,7 +157,11 @@ describe("emitted command lines", () => {
   const asked = question("deepseek-v3", "h800-sxm", { devices: 2048, globalBatch: 15360, precision: "fp8" });
   const estimate = evaluateTraining(prepareQuestion(asked), { ...layout, tp: 1, pp: 16, dp: 128, ep: 64 });
   test.each(["megatron", "mindspeed", "slurm"])("%s carries the degrees and the shape", (framework) => {
-    const script = emitTraining(framework, asked, estimate);
+    const script = emitTraining(
+      framework,
+      framework === "mindspeed" ? { ...asked, precision: "bf16" } : asked,
+      estimate,
+    );
     for (const flag of [
       "--pipeline-model-parallel-size 16",
       "--expert-model-parallel-size 64",

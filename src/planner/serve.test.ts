@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import frameworks from "../catalog/data/framework-flags.json" with { type: "json" };
 import { inferenceConstants } from "../catalog/inference-constants.ts";
 import { findModel } from "../catalog/models.ts";
 import { emitServing } from "./emit-serving.ts";
@@ -94,6 +95,14 @@ describe("refusals in one line", () => {
   });
 });
 
+/** Options of `vllm serve` that the documentation of the named version does not use. */
+function unknownOptions(script: string): string[] {
+  const known = new Set(frameworks.find(({ framework }) => framework === "vllm-ascend")?.flags.split(" "));
+  const used = [...script.matchAll(/\s--([a-z][a-z-]*)/g)].map((match) => match[1] ?? "");
+  expect(used.length).toBeGreaterThan(5);
+  return used.filter((option) => !known.has(option));
+}
+
 describe("command lines", () => {
   test("vllm: the numbers divide and the pools of a separate plan name their roles", () => {
     const { question, plan } = planOf({
@@ -111,6 +120,7 @@ describe("command lines", () => {
     expect(text).toContain(`--data-parallel-size ${devices / attentionTp}`);
     expect(text).toContain('"kv_role":"kv_producer"');
     expect(text).toContain('"kv_role":"kv_consumer"');
+    expect(unknownOptions(text)).toEqual([]);
   });
   test("vllm-ascend: dies are ranks, W8A8 is ModelSlim's", () => {
     const { question, plan } = planOf({
@@ -126,6 +136,7 @@ describe("command lines", () => {
     expect(question.devices).toBe(32);
     const text = emitServing("vllm-ascend", question, plan.best!, "a path's name").join("\n");
     expect(text).toContain("--quantization ascend");
+    expect(unknownOptions(text)).toEqual([]);
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell fills it in
     expect(text).toContain("MODEL=${MODEL:-'a path'\\''s name'}");
   });
