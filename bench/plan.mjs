@@ -1,8 +1,11 @@
 /**
  * Measures the layout search: seconds against the number of layouts, and evaluations per second. Run it with
- * `npm run bench -- plan [--json] [--write]`; `--write` puts the figures and a plot of layouts against time into the docs.
+ * `npm run bench -- plan [--json] [--write] [--calculon DIR]`; `--write` puts the figures and a plot of layouts against time
+ * into the docs, `--calculon` times a checkout of github.com/calculon-ai/calculon in the same run.
  */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 import { requireAccelerator } from "../dist/catalog/accelerators.js";
 import { calibration } from "../dist/catalog/calibration.js";
@@ -13,8 +16,16 @@ import { searchLayouts } from "../dist/planner/search.js";
 import { evaluateTraining, prepareQuestion } from "../dist/planner/train.js";
 import { provenance, writeBlock } from "./block.mjs";
 
-/** Calculon's full evaluation, measured on two workers of another machine: a figure to compare with, not a run beside it. */
-const calculonPerSecond = 123;
+const peerAt = process.argv.indexOf("--calculon");
+/** Calculon's full evaluations a CPU second: run beside ours where it is at hand, else as measured on two workers elsewhere. */
+const calculonPerSecond = () => (peerAt < 0 ? 123 : runCalculon(process.argv[peerAt + 1] ?? ""));
+
+function runCalculon(folder) {
+  const script = fileURLToPath(new URL("calculon_rate.py", import.meta.url));
+  const { status, stdout, stderr } = spawnSync("python3", [script, folder], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`--calculon ${folder}: ${stderr}`);
+  return JSON.parse(stdout).evaluationsPerSecond;
+}
 
 const question = (model, devices, globalBatch) =>
   prepareQuestion({
@@ -92,9 +103,16 @@ const count = 50_000;
 for (let i = 0; i < count; i++) evaluateTraining(prepared, { ...layout, microBatch: 1 + (i & 1) });
 const perSecond = count / cpuSeconds(started);
 
-const ratio = perSecond / calculonPerSecond;
+const peerPerSecond = calculonPerSecond();
+const ratio = perSecond / peerPerSecond;
+const beside =
+  peerAt < 0
+    ? `the ${peerPerSecond} a second that Calculon\nmade with two workers on another machine; it was not at hand for a run beside this one (\`--calculon DIR\`), so the ratio is rough.`
+    : `the ${peerPerSecond.toFixed(0)} a CPU second\nthat Calculon (commit caa4b11) made right after on this machine, compiling and running its own Megatron-1T example.`;
 if (process.argv.includes("--json"))
-  process.stdout.write(`${JSON.stringify({ rows, evaluationsPerSecond: perSecond, calculonPerSecond })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ rows, evaluationsPerSecond: perSecond, calculonPerSecond: peerPerSecond })}\n`,
+  );
 else {
   const table = rows.map(
     ({ model, devices, candidates, evaluated, cpuSeconds: seconds }) =>
@@ -106,8 +124,7 @@ else {
 |---|--:|--:|--:|--:|
 ${table.join("\n")}
 
-${Math.round(perSecond).toLocaleString("en-US")} full evaluations (time, memory, failures, money) a CPU second: ${ratio.toFixed(0)} × the ${calculonPerSecond} a second that
-Calculon made with two workers on another machine. It was not at hand for a run beside this one, so the ratio is rough.
+${Math.round(perSecond).toLocaleString("en-US")} full evaluations (time, memory, failures, money) a CPU second: ${ratio.toFixed(0)} × ${beside}
 
 ![legal layouts against seconds](performance-plan.svg)`;
   process.stdout.write(`${text}\n`);
@@ -118,20 +135,39 @@ Calculon made with two workers on another machine. It was not at hand for a run 
 }
 
 function plot() {
-  const [width, height, pad] = [560, 360, 60];
-  const most = Math.max(...rows.map(({ evaluated }) => evaluated));
-  const longest = Math.max(...rows.map(({ cpuSeconds: seconds }) => seconds));
-  const x = (value) => (pad + (value / most) * (width - 2 * pad)).toFixed(1);
-  const y = (value) => (height - pad - (value / longest) * (height - 2 * pad)).toFixed(1);
-  const dots = rows.map(
-    ({ model, devices, evaluated, cpuSeconds: seconds }) =>
-      `<circle cx="${x(evaluated)}" cy="${y(seconds)}" r="4" fill="#4477aa"/><text x="${Number(x(evaluated)) - 6}" y="${Number(y(seconds)) - 8}" text-anchor="end">${model}, ${devices}</text>`,
-  );
+  const [width, height, left, bottom, top, right] = [640, 380, 64, 56, 20, 20];
+  const most = Math.ceil(Math.max(...rows.map(({ evaluated }) => evaluated)) / 2000) * 2000;
+  const longest = Math.ceil(Math.max(...rows.map(({ cpuSeconds: seconds }) => seconds)) * 50) / 50;
+  const x = (value) => left + (value / most) * (width - left - right);
+  const y = (value) => height - bottom - (value / longest) * (height - bottom - top);
+  const xTicks = Array.from({ length: 5 }, (_, i) => (most * i) / 4);
+  const yTicks = Array.from({ length: 5 }, (_, i) => (longest * i) / 4);
+  const grid = [
+    ...xTicks.map(
+      (value) =>
+        `<path d="M${x(value).toFixed(1)} ${top}V${height - bottom}" stroke="#eee"/><text x="${x(value).toFixed(1)}" y="${height - bottom + 16}" text-anchor="middle">${value}</text>`,
+    ),
+    ...yTicks.map(
+      (value) =>
+        `<path d="M${left} ${y(value).toFixed(1)}H${width - right}" stroke="#eee"/><text x="${left - 8}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${value.toFixed(3)}</text>`,
+    ),
+  ];
+  // Labels of neighbours are pushed down until they are apart.
+  const placed = [];
+  const dots = rows.map(({ model, devices, evaluated, cpuSeconds: seconds }) => {
+    const onLeft = x(evaluated) > width * 0.62;
+    let at = y(seconds) + 4;
+    while (placed.some((other) => other.onLeft === onLeft && Math.abs(other.at - at) < 13)) at += 13;
+    placed.push({ onLeft, at });
+    return `<circle cx="${x(evaluated).toFixed(1)}" cy="${y(seconds).toFixed(1)}" r="4" fill="#4477aa"/><text x="${(x(evaluated) + (onLeft ? -9 : 9)).toFixed(1)}" y="${at.toFixed(1)}" text-anchor="${onLeft ? "end" : "start"}">${model}, ${devices}</text>`;
+  });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11"><title>CPU seconds of a search against the number of legal layouts</title>
-<rect width="${width}" height="${height}" fill="#fff"/><path d="M${pad} ${pad}V${height - pad}H${width - pad}" fill="none" stroke="#999"/>
+<rect width="${width}" height="${height}" fill="#fff"/>
+${grid.join("\n")}
+<path d="M${left} ${top}V${height - bottom}H${width - right}" fill="none" stroke="#999"/>
 ${dots.join("\n")}
-<text x="${width / 2}" y="${height - 20}" text-anchor="middle">legal layouts (0 to ${most})</text>
-<text transform="translate(20 ${height / 2}) rotate(-90)" text-anchor="middle">CPU seconds (0 to ${longest.toFixed(2)})</text>
+<text x="${width / 2}" y="${height - 14}" text-anchor="middle">legal layouts evaluated (model, devices beside each point)</text>
+<text transform="translate(16 ${height / 2}) rotate(-90)" text-anchor="middle">CPU seconds</text>
 </svg>
 `;
 }
