@@ -15,6 +15,14 @@ export interface ParityThreshold {
 export const accumulatedRelativeError = {
   fp32: { limit: 2 ** -11, source: "msprobe API checker, standard_config.py: accumulative error bound of float32" },
   bf16: { limit: 2 ** -7, source: "msprobe API checker, standard_config.py: accumulative error bound of bfloat16" },
+  fp8: {
+    limit: 2 ** -4,
+    source: "ours, no published bound: rounding to FP8 E4M3's 3 bits of mantissa errs by at most 2^-4",
+  },
+  w8a8: {
+    limit: 2 * 10 ** (-37.8 / 20),
+    source: "ours: twice the weight error published for FP8 to INT8 by row (37.8 dB, GLM-5.2 q_a_proj)",
+  },
 } as const satisfies Record<string, ParityThreshold>;
 
 const hiascendRule = "hiascend accuracy comparison guide and msprobe const.py";
@@ -66,4 +74,20 @@ export const meanKl: ParityThreshold = {
   limit: 0.05,
   source:
     "ours, no published limit: 0.0002 without and 0.01 with changed routing were seen on models with random weights",
+};
+
+/** A token's state after one module parts from the other side's when its error is `rowFactor` times the accumulated one. */
+export const layerDivergence = {
+  rowFactor: {
+    limit: 4,
+    source: "ours: the factor that parts rounding from changed routing; msprobe's divergence finder asks for 0.5",
+  },
+  /** Share of a module's tokens beyond it, once routing has tipped over upstream; without that none may be. */
+  share: routerTies.share,
+} as const satisfies Record<string, ParityThreshold>;
+
+/** Below this probability, right and wrong answers are not spread over two equal sides by chance. */
+export const taskDifference: ParityThreshold = {
+  limit: 0.05,
+  source: "exact test of McNemar 1947 (doi 10.1007/BF02295996) at the conventional 5 %",
 };

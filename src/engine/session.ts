@@ -64,7 +64,10 @@ export async function runtimeVersion(): Promise<string> {
 export async function openSession(program: Program, options: SessionOptions = {}): Promise<Session> {
   const runtime = await loadRuntime();
   const onnx = options.constants ? withConstants(program.onnx, options.constants) : program.onnx;
-  const session = await createSession(runtime, onnx, options);
+  return asSession(runtime, await createSession(runtime, onnx, options));
+}
+
+function asSession(runtime: Runtime, session: InferenceSession): Session {
   const wrapped = new WeakMap<HostTensor, RuntimeTensor>();
   const wrap = (tensor: HostTensor): RuntimeTensor => {
     const known = wrapped.get(tensor);
@@ -92,6 +95,22 @@ export async function openSession(program: Program, options: SessionOptions = {}
     },
     close: () => session.release(),
   };
+}
+
+export interface SessionFile extends Session {
+  /** Sizes of the graph's inputs by name; a name stands for a size known only at run time. */
+  readonly inputs: ReadonlyMap<string, readonly (number | string)[]>;
+}
+
+/** Opens an ONNX file with the external data beside it; the runtime's own Error where it is none or its data is not there. */
+export async function openSessionFile(path: string): Promise<SessionFile> {
+  const runtime = await loadRuntime();
+  const session = await runtime.InferenceSession.create(path, {
+    ...{ executionProviders: ["cpu"], intraOpNumThreads: 1, interOpNumThreads: 1, executionMode: "sequential" },
+    ...{ enableMemPattern: false, graphOptimizationLevel: "all", logSeverityLevel: 4 },
+  });
+  const inputs = session.inputMetadata.map((input) => [input.name, input.isTensor ? input.shape : []] as const);
+  return { inputs: new Map(inputs), ...asSession(runtime, session) };
 }
 
 function unwrap(name: string, tensor: RuntimeTensor | undefined): HostTensor {

@@ -24,6 +24,8 @@ export interface SequenceContext {
   readonly mask: Tensor;
   /** Slots per expert; undefined takes as many as the fullest expert needs. */
   readonly expertCapacity: number | undefined;
+  /** Told of each [rows, width] on the way, by the module's name; absent where nobody looks. */
+  readonly tap?: ((name: string, tensor: Tensor) => void) | undefined;
 }
 
 /** Cosines and sines for all heads of a query ([positions, heads · pairs]) and for the one shared key ([positions, pairs]). */
@@ -84,10 +86,16 @@ export function latentAttention(
   ]);
   const attended = attend(query, f.concat([keyNope, shared], 3), value, context.mask, softmaxScale(config));
   const merged = f.reshape(f.transpose(attended, [0, 2, 1, 3]), [rows, heads * valueWidth]);
-  return {
-    output: linear(merged, context.parameter(`${prefix}.o_proj.weight`)),
-    cache: f.concat([latent, key], 1),
-  };
+  const output = linear(merged, context.parameter(`${prefix}.o_proj.weight`));
+  if (context.tap) {
+    context.tap(`${prefix}.q_nope`, queryNope);
+    context.tap(`${prefix}.q_rope`, f.concat(queryRope, 1));
+    context.tap(`${prefix}.latent`, latent);
+    context.tap(`${prefix}.k_rope`, key);
+    context.tap(`${prefix}.context`, merged);
+    context.tap(prefix, output);
+  }
+  return { output, cache: f.concat([latent, key], 1) };
 }
 
 /**

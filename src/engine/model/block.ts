@@ -23,9 +23,12 @@ export function readSequence(
   for (let layer = 0; layer < context.config.num_hidden_layers; layer++) {
     const block = readBlock(context, layer, x, loads);
     x = block.output;
+    context.tap?.(`model.layers.${layer}`, x);
     caches.push(block.cache);
   }
-  return { hidden: norm(context, "model.norm", x), caches };
+  const hidden = norm(context, "model.norm", x);
+  context.tap?.("model.norm", hidden);
+  return { hidden, caches };
 }
 
 /** One block over whole sequences. */
@@ -66,13 +69,20 @@ function feedForwardResidual(context: SequenceContext, layer: number, x: Tensor,
   const { config } = context;
   const prefix = `model.layers.${layer}`;
   const normed = norm(context, `${prefix}.post_attention_layernorm`, x);
-  if (!isExpertLayer(config, layer)) return f.add(x, feedForward(context, `${prefix}.mlp`, normed));
+  if (!isExpertLayer(config, layer)) {
+    const dense = feedForward(context, `${prefix}.mlp`, normed);
+    context.tap?.(`${prefix}.mlp`, dense);
+    return f.add(x, dense);
+  }
   const routed = routedExperts(context, layer, normed);
   loads.set(layer, routed.load);
+  context.tap?.(`${prefix}.mlp.experts`, routed.output);
   const withRouted = f.add(x, routed.output);
   // Shared experts see every token, unscaled.
   if (config.n_shared_experts === 0) return withRouted;
-  return f.add(withRouted, feedForward(context, `${prefix}.mlp.shared_experts`, normed));
+  const shared = feedForward(context, `${prefix}.mlp.shared_experts`, normed);
+  context.tap?.(`${prefix}.mlp.shared_experts`, shared);
+  return f.add(withRouted, shared);
 }
 
 function feedForward({ parameter }: SequenceContext, prefix: string, x: Tensor): Tensor {

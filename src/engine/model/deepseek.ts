@@ -33,7 +33,7 @@ export function deepseekV3(config: DeepseekConfig): ModelPrograms {
 }
 
 /** The context of a graph that reads int64 `tokens` [batch, length] of fixed or dynamic sizes. */
-function readingContext(model: ModelGraph, tokens: Tensor): SequenceContext {
+export function readingContext(model: ModelGraph, tokens: Tensor): SequenceContext {
   const [batch, length] = tokens.shape as readonly [Dimension, Dimension];
   const fixed = typeof batch === "number" && typeof length === "number";
   if (!fixed) {
@@ -109,7 +109,8 @@ function decodeMask(graph: Graph, position: Tensor, past: Dimension): Tensor {
   return f.concat([mask, f.expand(f.scalar(graph, 0), [batch, 1, 1])], 2);
 }
 
-function toProgram(graph: Graph, specs: readonly ParameterSpec[], name: string): Program {
+/** The graph as a program whose parameters are its inputs; Error where an operator would not run everywhere. */
+export function toProgram(graph: Graph, specs: readonly ParameterSpec[], name: string): Program {
   const encoded = encode(graph, name);
   const uncovered = uncoveredOperators(encoded.operators, operatorSet);
   if (uncovered.length > 0) throw new Error(`the ${name} graph would not run everywhere: ${uncovered.join("; ")}`);

@@ -21,6 +21,10 @@ export function route(context: SequenceContext, prefix: string, x: Tensor): Rout
   const scores = f.sigmoid(linear(x, parameter(`${prefix}.gate.weight`)));
   const corrected = f.add(scores, parameter(`${prefix}.gate.e_score_correction_bias`));
   const [, experts] = f.topK(limitGroups(context, corrected), config.num_experts_per_tok);
+  if (context.tap) {
+    context.tap(`${prefix}.gate`, corrected);
+    context.tap(`${prefix}.gate.chosen`, f.cast(experts, "float32"));
+  }
   const picked = f.gatherElements(scores, experts, 1);
   // 1e-20 (as in transformers) changes no sum above 1e-12; it keeps a token whose scores all underflow from becoming NaN.
   const normal = config.norm_topk_prob ? f.div(picked, f.add(f.reduceSum(picked, [1]), 1e-20)) : picked;
