@@ -2,13 +2,17 @@
  * Which stored weights of two models are equal, which are one another's rounding, and which are neither.
  * Knows: float32 and bfloat16. Does not know: what the difference does to an answer.
  */
+import { createHash } from "node:crypto";
 import { fromBfloat16, toBfloat16 } from "../checkpoint/bfloat16.ts";
 import { float32Of, type OpenedModel } from "./open-model.ts";
+import { diagnoseWeight, type Looks } from "./parity/diagnose-weight.ts";
 
 export interface WeightDifference {
   readonly tensor: string;
   /** ‖a − b‖ / ‖a‖; Infinity where a is all zero or a value is not a number. */
   readonly relativeError: number;
+  /** What kind of defect it looks like. */
+  readonly looks: Looks;
 }
 
 export interface WeightComparison {
@@ -22,25 +26,57 @@ export interface WeightComparison {
 /** Compares the parameters that both have; one tensor of each is in memory at a time. */
 export function compareWeights(a: OpenedModel, b: OpenedModel): WeightComparison {
   const different: WeightDifference[] = [];
+  const experts: { name: string; a: string; b: string }[] = [];
   let [equal, rounded] = [0, 0];
   const inB = new Map(b.parameters.map((info) => [info.name, info]));
   for (const { name, dtype, shape } of a.parameters) {
     const other = inB.get(name);
     if (!other || other.shape.join() !== shape.join()) {
-      different.push({ tensor: name, relativeError: Number.POSITIVE_INFINITY });
+      const text = other ? `is [${shape}] and [${other.shape}]` : "is not on side B";
+      different.push({ tensor: name, relativeError: Number.POSITIVE_INFINITY, looks: { reason: "weights", text } });
       continue;
     }
     const [valuesA, valuesB] = [float32Of(a, name), float32Of(b, name)];
     const narrower = dtype !== other.dtype;
     if (isSame(valuesA, valuesB)) equal++;
     else if (narrower && isSame(rounding(valuesA), rounding(valuesB))) rounded++;
-    else different.push({ tensor: name, relativeError: relativeError(valuesA, valuesB) });
+    else {
+      const looks = diagnoseWeight(name, valuesA, valuesB, shape);
+      different.push({ tensor: name, relativeError: relativeError(valuesA, valuesB), looks });
+      if (/\.experts\.\d+\./.test(name)) experts.push({ name, a: digestOf(valuesA), b: digestOf(valuesB) });
+    }
   }
+  nameSwaps(different, experts);
   different.sort((x, y) => y.relativeError - x.relativeError);
   return { equal, rounded, different };
 }
 
-const rounding = (values: Float32Array): Float32Array => fromBfloat16(toBfloat16(values));
+/** Says of an expert's tensor that holds another expert's weights whose they are. */
+function nameSwaps(different: WeightDifference[], experts: readonly { name: string; a: string; b: string }[]): void {
+  const owner = new Map(experts.map(({ name, a }) => [`${familyOf(name)}/${a}`, name]));
+  for (const { name, b } of experts) {
+    const from = owner.get(`${familyOf(name)}/${b}`);
+    const index = different.findIndex(({ tensor }) => tensor === name);
+    if (from === undefined || index === -1) continue;
+    const expert = /\.experts\.(\d+)\./.exec(from)?.[1];
+    different[index] = {
+      ...different[index]!,
+      looks: { reason: "expert", text: `holds the weights of expert ${expert}` },
+    };
+  }
+}
+
+const familyOf = (name: string): string => name.replace(/\.experts\.\d+\./, ".experts.*.");
+
+/** Of the values as bfloat16, so that an expert is known in either format. */
+const digestOf = (values: Float32Array): string =>
+  createHash("sha256")
+    .update(bytesOf(rounding(values)))
+    .digest("hex");
+
+function rounding(values: Float32Array): Float32Array {
+  return fromBfloat16(toBfloat16(values));
+}
 
 function isSame(a: Float32Array, b: Float32Array): boolean {
   return Buffer.compare(bytesOf(a), bytesOf(b)) === 0;

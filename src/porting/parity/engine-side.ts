@@ -88,7 +88,7 @@ async function decodeAfter(
   });
   const width = config.kv_lora_rank + config.qk_rope_head_dim;
   for (const cache of caches) cache.fill(0, start * width);
-  const logits = await decodeSteps({ session, inputs, caches, width }, tokens, start);
+  const logits = await decodeSteps({ session, inputs, caches, width, past: tokens.length }, tokens, start);
   return [
     ["decode.logits", inMemory(logits, config.vocab_size)],
     ...layers.map((layer): [string, RowTensor] => [
@@ -98,14 +98,21 @@ async function decodeAfter(
   ];
 }
 
-/** Logits [tokens − start, vocabulary] of decoding `tokens` from `start` on; `caches` [tokens, width] are filled in place. */
+/** Logits [tokens − start, vocabulary] of decoding `tokens` from `start` on; `caches` [past, width] are filled in place. */
 export async function decodeSteps(
   {
     session,
     inputs,
     caches,
     width,
-  }: { session: Session; inputs: Record<string, HostTensor>; caches: readonly Float32Array[]; width: number },
+    past,
+  }: {
+    session: Session;
+    inputs: Record<string, HostTensor>;
+    caches: readonly Float32Array[];
+    width: number;
+    past: number;
+  },
   tokens: readonly number[],
   start: number,
 ): Promise<Float32Array> {
@@ -117,7 +124,7 @@ export async function decodeSteps(
       position: { shape: [1], data: BigInt64Array.of(BigInt(position)) },
     };
     caches.forEach((data, layer) => {
-      feeds[`cache/${layer}`] = { shape: [1, tokens.length, width], data };
+      feeds[`cache/${layer}`] = { shape: [1, past, width], data };
     });
     const outputs = await session.run(feeds);
     rows.push(valuesOf(outputs.logits, "logits").slice());
