@@ -25,7 +25,10 @@ const verbs: Record<string, Verb> = {
     load: () => import("./diagnose.ts"),
   },
   port: { summary: "write a model so that the other vendor's stack can load it", load: () => import("./port.ts") },
-  compare: { summary: "say whether two directories hold the same model", load: () => import("./compare.ts") },
+  compare: {
+    summary: "say whether two sides are the same model, and where they part",
+    load: () => import("./compare.ts"),
+  },
   serve: { summary: "answer OpenAI requests from a model", load: () => import("./serve.ts") },
 };
 

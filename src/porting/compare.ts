@@ -1,119 +1,143 @@
 /**
- * Compares two models by their weights and by what they answer, prompt by prompt, in the memory of one prompt.
- * Knows: the order of the measurements and what the report holds. Does not know: the command line.
+ * Compares two models by whatever each shows: weights, modules, logits, answers; prompt by prompt, in the memory of one.
+ * Knows: the order of the measurements. Does not know: the command line, how a report is told.
  */
-import { openTokenizer } from "../engine/tokenizer.ts";
 import { BadInput } from "../spec/bad-input.ts";
-import { type CompareReport, type Measurement, reportOf, sum } from "./compare-report.ts";
+import { type CompareReport, coarser, configurationDifferences } from "./compare-report.ts";
 import { compareWeights } from "./compare-weights.ts";
-import { type Gauge, openGauge } from "./gauge.ts";
-import { greedyDivergence } from "./measure-greedy.ts";
-import { measureLogits } from "./measure-logits.ts";
-import { type OpenedModel, openModel } from "./open-model.ts";
-import { encodePrompt, type Prompt, readPrompts } from "./read-prompts.ts";
+import {
+  type AnsweredPrompt,
+  type AnsweringSide,
+  answerBoth,
+  answering,
+  repeatsAnswer,
+} from "./parity/compare-answers.ts";
+import { type Measurement, measureText, type ReadingSide, repeats, textsOf } from "./parity/compare-readings.ts";
+import { type OpenedSide, openSide, type SideOptions } from "./parity/open-side.ts";
+import { reportAnswers, reportReadings } from "./parity/report-comparison.ts";
+import { isRight, saysRight } from "./parity/score-task.ts";
+import { type Prompt, readPrompts } from "./read-prompts.ts";
 
 export interface CompareRequest {
+  /** A directory, `onnx:` and a directory, a trace, or a URL. */
   readonly a: string;
   readonly b: string;
-  /** A text file with one prompt a line. */
-  readonly prompts: string;
+  /** One prompt a line, as text or (.jsonl) with its right answer; may be absent where a side is a trace. */
+  readonly prompts?: string | undefined;
   /** Tokens of the greedy continuation of each prompt. */
   readonly answerTokens: number;
+  readonly sides?: { readonly a?: SideOptions; readonly b?: SideOptions };
+  readonly chat?: boolean | undefined;
   readonly onProgress?: (line: string) => void;
 }
 
-/** Logits of one side for one prompt take at most this many bytes. */
-const logitBytesMax = 256 * 2 ** 20;
-
-/** BadInput when a side or the prompts cannot be read, or the two have no vocabulary in common. */
+/** BadInput when a side or the prompts cannot be read, or the two have nothing in common that could be compared. */
 export async function compare(request: CompareRequest): Promise<CompareReport> {
-  const prompts = readPrompts(request.prompts);
-  const a = await openModel(request.a);
+  const prompts = request.prompts === undefined ? undefined : readPrompts(request.prompts);
+  const a = await openSide(request.a, { ...request.sides?.a, chat: request.chat });
   try {
-    const b = await openModel(request.b);
+    const b = await openSide(request.b, { ...request.sides?.b, chat: request.chat });
     try {
       return await compareOpened(a, b, prompts, request);
     } finally {
-      b.close();
+      await b.close();
     }
   } finally {
-    a.close();
+    await a.close();
   }
 }
 
 async function compareOpened(
-  a: OpenedModel,
-  b: OpenedModel,
-  prompts: readonly Prompt[],
-  { a: nameA, b: nameB, answerTokens, onProgress = () => undefined }: CompareRequest,
+  a: OpenedSide,
+  b: OpenedSide,
+  prompts: readonly Prompt[] | undefined,
+  request: CompareRequest,
 ): Promise<CompareReport> {
-  if (a.config.vocab_size !== b.config.vocab_size) {
-    const sizes = `${a.config.vocab_size} and ${b.config.vocab_size} tokens`;
-    throw new BadInput(
-      `${nameA} and ${nameB}: vocabularies of ${sizes} cannot be compared; give two forms of one model`,
-    );
+  if (prompts === undefined && a.kind !== "trace" && b.kind !== "trace") {
+    throw new BadInput("--prompts: is missing; name a file with one prompt a line");
   }
-  const tokenizers = { a: openTokenizer(a.tokenizer, a.config), b: openTokenizer(b.tokenizer, b.config) };
-  const encoded = prompts.map((prompt) => {
-    const ids = encodePrompt(prompt, tokenizers.a, a.config.vocab_size);
-    if (ids.join() !== encodePrompt(prompt, tokenizers.b, b.config.vocab_size).join()) {
-      throw new BadInput(
-        `${nameB}: its tokenizer reads ${prompt.where} otherwise than that of ${nameA}; give both one tokenizer`,
-      );
-    }
-    return ids;
+  if (a.kind === "server" || b.kind === "server") {
+    const sides = [answering(a, request.chat ?? false), answering(b, request.chat ?? false)] as const;
+    return compareAnswers(sides[0], sides[1], prompts ?? [], request);
+  }
+  return compareReadings(a, b, prompts, request);
+}
+
+async function compareReadings(
+  a: ReadingSide,
+  b: ReadingSide,
+  prompts: readonly Prompt[] | undefined,
+  { answerTokens, onProgress = () => undefined }: CompareRequest,
+): Promise<CompareReport> {
+  checkVocabularies(a, b);
+  const texts = textsOf(a, b, prompts, answerTokens);
+  const first = await texts.text(0);
+  // A side that disagrees with itself is found out before it is blamed.
+  const repeatable = { a: await repeats(a, first), b: await repeats(b, first) };
+  onProgress(`A ${repeatable.a ? "repeats" : "does not repeat"} itself, B ${repeatable.b ? "does" : "does not"}`);
+  const models = [a, b].flatMap((side) => (side.kind === "model" && side.model ? [side.model] : []));
+  const [modelA, modelB] = models;
+  if (modelA && modelB) onProgress(`comparing ${modelA.parameters.length} weights`);
+  const weights = modelA && modelB ? compareWeights(modelA, modelB) : null;
+  const format = coarser(a.about.format, b.about.format);
+  const measured: Measurement[] = [];
+  for (let index = 0; index < texts.count; index++) {
+    const text = index === 0 ? first : await texts.text(index);
+    measured.push(await measureText({ a, b }, text, { index, format }));
+    onProgress(`text ${index + 1} of ${texts.count}`);
+  }
+  const task =
+    a.kind === "trace" || b.kind === "trace" ? undefined : await rightAnswers(prompts ?? [], [a, b], answerTokens);
+  return reportReadings({
+    ...{ a: a.about, b: b.about, config: a.config ?? b.config, format, weights, measured, repeatable, task },
+    configurationDifferences: configurationDifferences(a.config, b.config),
   });
-  onProgress(`comparing ${a.parameters.length} weights`);
-  const weights = compareWeights(a, b);
-  const gauges = { a: await openGauge(a), b: await openGauge(b) };
-  try {
-    const measured: Measurement[] = [];
-    for (const [index, ids] of encoded.entries()) {
-      measured.push(await measurePrompt(gauges, ids, { answerTokens, contextTokens: contextOf(a, b) }));
-      onProgress(`prompt ${index + 1} of ${encoded.length}`);
-    }
-    const again = (encoded[0] ?? []).slice(0, measured[0]?.prompt.promptTokens);
-    const repeatable = { a: await repeats(gauges.a, again), b: await repeats(gauges.b, again) };
-    return reportOf({ a, b, weights, measured, repeatable });
-  } finally {
-    await Promise.all([gauges.a.close(), gauges.b.close()]);
-  }
 }
 
-async function measurePrompt(
-  { a, b }: { a: Gauge; b: Gauge },
-  ids: readonly number[],
-  { answerTokens, contextTokens }: { answerTokens: number; contextTokens: number },
-): Promise<Measurement> {
-  const { vocabulary } = a;
-  const context = Math.min(contextTokens, Math.floor(logitBytesMax / 4 / vocabulary));
-  const count = Math.max(0, Math.min(answerTokens, context - 1));
-  const prompt = ids.slice(0, context - count);
-  const answer = await a.continueGreedily(prompt, count);
-  const text = [...prompt, ...answer];
-  const [logitsA, logitsB] = [await a.logits(text), await b.logits(text)];
-  const logits = measureLogits(logitsA, logitsB, vocabulary);
-  const divergence = greedyDivergence(
-    { a: logitsA, b: logitsB, vocabulary },
-    { promptTokens: prompt.length, answerTokens: answer.length },
+function checkVocabularies(a: ReadingSide, b: ReadingSide): void {
+  const [sizeA, sizeB] = [a.config?.vocab_size, b.config?.vocab_size];
+  if (sizeA === undefined || sizeB === undefined || sizeA === sizeB) return;
+  throw new BadInput(
+    `${a.given} and ${b.given}: vocabularies of ${sizeA} and ${sizeB} tokens cannot be compared; give two forms of one model`,
   );
-  return {
-    logits,
-    prompt: {
-      promptTokens: prompt.length,
-      truncated: prompt.length < ids.length,
-      answerTokens: answer.length,
-      meanKl: sum(logits.kl) / logits.positions,
-      greedyDivergence: divergence ?? null,
-    },
+}
+
+/** For each prompt that has a right answer, which sides give it. */
+export type RightAnswers = readonly { readonly a: boolean; readonly b: boolean }[];
+
+async function rightAnswers(
+  prompts: readonly Prompt[],
+  [a, b]: readonly [Exclude<ReadingSide, { kind: "trace" }>, Exclude<ReadingSide, { kind: "trace" }>],
+  answerTokens: number,
+): Promise<RightAnswers> {
+  const results: { a: boolean; b: boolean }[] = [];
+  for (const prompt of prompts.filter(({ expected }) => expected !== undefined)) {
+    results.push({ a: await isRight(a, prompt, answerTokens), b: await isRight(b, prompt, answerTokens) });
+  }
+  return results;
+}
+
+async function compareAnswers(
+  a: AnsweringSide,
+  b: AnsweringSide,
+  prompts: readonly Prompt[],
+  { answerTokens, onProgress = () => undefined }: CompareRequest,
+): Promise<CompareReport> {
+  const count = Math.max(1, answerTokens);
+  const repeatable = {
+    a: await repeatsAnswer(a, prompts[0]!, count),
+    b: await repeatsAnswer(b, prompts[0]!, count),
   };
-}
-
-function contextOf(a: OpenedModel, b: OpenedModel): number {
-  return Math.min(a.config.max_position_embeddings, b.config.max_position_embeddings);
-}
-
-async function repeats(gauge: Gauge, ids: readonly number[]): Promise<boolean> {
-  const [first, second] = [await gauge.logits(ids), await gauge.logits(ids)];
-  return measureLogits(first, second, gauge.vocabulary).largestDifference.every((difference) => difference === 0);
+  onProgress(`A ${repeatable.a ? "repeats" : "does not repeat"} itself, B ${repeatable.b ? "does" : "does not"}`);
+  const answers: AnsweredPrompt[] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    answers.push(await answerBoth(a, b, prompt, count));
+    onProgress(`prompt ${index + 1} of ${prompts.length}`);
+  }
+  const right = prompts.flatMap((prompt, index) => {
+    const answer = answers[index]!;
+    if (prompt.expected === undefined) return [];
+    return [{ a: saysRight(prompt, answer.a.text), b: saysRight(prompt, answer.b.text) }];
+  });
+  return reportAnswers({ a: a.about, b: b.about, answers, repeatable, task: right });
 }

@@ -26,14 +26,19 @@ export function greedyDivergence(
 ): GreedyDivergence | undefined {
   for (let at = 0; at < answerTokens; at++) {
     const begin = (promptTokens - 1 + at) * vocabulary;
-    const [rowA, rowB] = [a.subarray(begin, begin + vocabulary), b.subarray(begin, begin + vocabulary)];
-    const [chosenA, chosenB] = [topToken(rowA), topToken(rowB)];
-    if (chosenA === chosenB) continue;
-    const gapNats = Math.max(rowA[chosenA]! - rowA[chosenB]!, rowB[chosenB]! - rowB[chosenA]!);
-    const rank = Math.max(rankOf(rowA, chosenB), rankOf(rowB, chosenA));
-    const { closeNats, gapNats: gap, rank: second } = nearTie;
-    const isNear = gapNats <= closeNats.limit || (gapNats <= gap.limit && rank <= second.limit);
-    return { at, tokens: { a: chosenA, b: chosenB }, gapNats, rank, nearTie: isNear };
+    const parted = partingAt(a.subarray(begin, begin + vocabulary), b.subarray(begin, begin + vocabulary), at);
+    if (parted) return parted;
   }
   return undefined;
+}
+
+/** What two rows of logits choose differently at token `at` of an answer; undefined where they choose the same. */
+export function partingAt(rowA: Float32Array, rowB: Float32Array, at: number): GreedyDivergence | undefined {
+  const [chosenA, chosenB] = [topToken(rowA), topToken(rowB)];
+  if (chosenA === chosenB) return undefined;
+  const gapNats = Math.max(rowA[chosenA]! - rowA[chosenB]!, rowB[chosenB]! - rowB[chosenA]!);
+  const rank = Math.max(rankOf(rowA, chosenB), rankOf(rowB, chosenA));
+  const { closeNats, gapNats: gap, rank: second } = nearTie;
+  const isNear = gapNats <= closeNats.limit || (gapNats <= gap.limit && rank <= second.limit);
+  return { at, tokens: { a: chosenA, b: chosenB }, gapNats, rank, nearTie: isNear };
 }

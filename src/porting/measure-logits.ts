@@ -47,6 +47,25 @@ export function measureLogits(a: Float32Array, b: Float32Array, vocabulary: numb
   return { positions, kl, relativeError, cosine, largestDifference, topOneAgreements };
 }
 
+/** Share of a's `count` likeliest tokens that are among b's. */
+export function topShare(a: Float32Array, b: Float32Array, count: number): number {
+  const inB = new Set(likeliest(b, count));
+  const inA = likeliest(a, count);
+  return inA.filter((token) => inB.has(token)).length / Math.max(1, inA.length);
+}
+
+/** The `count` likeliest tokens, best first, the lower id among equals. */
+export function likeliest(logits: Float32Array, count: number): number[] {
+  const best: number[] = [];
+  for (let token = 0; token < logits.length; token++) {
+    if (best.length === count && !(logits[token]! > logits[best.at(-1)!]!)) continue;
+    const place = best.findIndex((other) => logits[token]! > logits[other]!);
+    best.splice(place === -1 ? best.length : place, 0, token);
+    if (best.length > count) best.pop();
+  }
+  return best;
+}
+
 /** The likeliest token; the lowest id of equal ones. */
 export function topToken(logits: Float32Array): number {
   let top = 0;

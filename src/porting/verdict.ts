@@ -4,12 +4,13 @@
  */
 import {
   accumulatedRelativeError,
+  layerDivergence,
   meanKl,
   nearTie,
   routerTies,
+  taskDifference,
   tensorComparison,
 } from "../catalog/parity-thresholds.ts";
-import type { ExportFormat } from "./model-config.ts";
 
 export type Verdict = "same" | "within tolerance" | "different";
 
@@ -25,7 +26,7 @@ export interface PositionMeasure {
 /** Everything that the verdict depends on. */
 export interface Measured {
   /** The narrower number format of the two sides' weights. */
-  readonly format: ExportFormat;
+  readonly format: keyof typeof accumulatedRelativeError;
   /** Attention and feed-forward blocks, whose errors add up. */
   readonly blocks: number;
   readonly hasExperts: boolean;
@@ -36,6 +37,24 @@ export interface Measured {
   readonly meanKl: number;
   /** Sides that gave other bits when they were asked again. */
   readonly unrepeatable: number;
+  /** Modules whose outputs part beyond rounding; absent where none were looked at. */
+  readonly divergedModules?: number;
+  /** Sides whose cache holds something else than reading the text gives; absent where none was looked at. */
+  readonly staleCaches?: number;
+  /** McNemar's probability; absent where no prompt says what is right. */
+  readonly taskProbability?: number | undefined;
+}
+
+/** What the verdict on two servers' answers depends on. */
+export interface MeasuredAnswers
+  extends Pick<Measured, "unrepeatable" | "configurationDifferences" | "meanKl" | "taskProbability"> {
+  /** Answers that part where neither side had to choose between nearly equal tokens. */
+  readonly partings: number;
+  /** Sides that chose a token which was not their own likeliest. */
+  readonly sampling: number;
+  /** Positions with probabilities of both sides. */
+  readonly positions: number;
+  readonly identical: boolean;
 }
 
 export interface Check {
@@ -59,10 +78,7 @@ export function judge(measured: Measured): { verdict: Verdict; checks: readonly 
   );
   const parted = hasExperts ? rounding : positions;
   const share = hasExperts ? routerTies.share : { limit: 0, source: "a model without experts has no router ties" };
-  const checks: readonly Check[] = [
-    none("differences between the configurations", measured.configurationDifferences, "config.json of both"),
-    none("sides that do not repeat themselves", measured.unrepeatable, "each side asked twice"),
-    none("weights beyond rounding", measured.tensorsBeyondRounding, "equal bits, or rounded to nearest even"),
+  const logitChecks = (): Check[] => [
     atMost("median relative error of the logits", median(positions.map((one) => one.relativeError)), accumulated),
     atMost("share of tokens beyond rounding", (positions.length - rounding.length) / positions.length, share),
     ...tensorChecks(rounding),
@@ -73,9 +89,45 @@ export function judge(measured: Measured): { verdict: Verdict; checks: readonly 
       nearTie.gapNats.source,
     ),
   ];
+  const checks: readonly Check[] = [
+    none("differences between the configurations", measured.configurationDifferences, "config.json of both"),
+    none("sides that do not repeat themselves", measured.unrepeatable, "each side asked twice"),
+    none("weights beyond rounding", measured.tensorsBeyondRounding, "equal bits, or rounded to nearest even"),
+    ...(measured.divergedModules === undefined
+      ? []
+      : [none("modules beyond rounding", measured.divergedModules, layerDivergence.rowFactor.source)]),
+    ...(measured.staleCaches === undefined
+      ? []
+      : [none("caches that are not what was read", measured.staleCaches, "each side against its own reading")]),
+    ...(positions.length === 0 ? [] : logitChecks()),
+    ...taskChecks(measured.taskProbability),
+  ];
   if (!checks.every(({ passed }) => passed)) return { verdict: "different", checks };
   const identical = positions.every(({ largestDifference }) => largestDifference === 0);
   return { verdict: identical ? "same" : "within tolerance", checks };
+}
+
+/** The same for answers of which only the likeliest tokens are known. */
+export function judgeAnswers(measured: MeasuredAnswers): { verdict: Verdict; checks: readonly Check[] } {
+  const checks: readonly Check[] = [
+    none("differences between the configurations", measured.configurationDifferences, "config.json of both"),
+    none("sides that do not repeat themselves", measured.unrepeatable, "each side asked twice"),
+    none("sides that sample", measured.sampling, "a greedy answer takes its own likeliest token"),
+    ...(measured.positions === 0
+      ? []
+      : [atMost("mean KL divergence of the likeliest tokens, nats", measured.meanKl, meanKl)]),
+    none("greedy divergences that are no near tie", measured.partings, nearTie.gapNats.source),
+    ...taskChecks(measured.taskProbability),
+  ];
+  if (!checks.every(({ passed }) => passed)) return { verdict: "different", checks };
+  return { verdict: measured.identical ? "same" : "within tolerance", checks };
+}
+
+function taskChecks(probability: number | undefined): Check[] {
+  if (probability === undefined) return [];
+  const { limit, source } = taskDifference;
+  const name = "chance of the task's unequal answers (at least)";
+  return [{ name, value: probability, limit, passed: probability >= limit, source }];
 }
 
 /** The vendor's rule, for every position whose routing is the same. */

@@ -10,15 +10,26 @@ const side = {
   step: 7,
   weightsSha256: "ab".repeat(32),
   format: "fp32",
+  contentSha256: "ef".repeat(32),
+  contentOf: "weights and configuration",
+  computedBy: "the embedded engine on this machine's CPU, in float32",
 } as const;
 const report: CompareReport = {
+  v: 2,
   verdict: "within tolerance",
+  cause: { reason: "type", layer: null, module: null, text: "fp32 against bf16: rounding" },
   reasons: [],
   a: side,
   b: { ...side, path: "exported", kind: "export", step: null, format: "bf16" },
-  computedBy: "the embedded engine on this machine's CPU, both sides in float32",
+  computedBy: "the embedded engine on this machine's CPU, in float32",
   positions: 40,
   topOneAgreement: 0.975,
+  topFiveShare: 0.99,
+  klOf: "all tokens",
+  modules: null,
+  firstDivergence: null,
+  routerTies: 0,
+  task: null,
   meanKl: 0.0000123,
   largestKl: 0.1,
   largestLogitDifference: { value: 0.25, prompt: 1, position: 8 },
@@ -44,16 +55,17 @@ const textOf = (given: CompareReport): string =>
 
 test("within tolerance", () => {
   expect(textOf(report)).toBe(`within tolerance: B answers as A does, up to rounding
+  by   type: fp32 against bf16: rounding
   A    checkpoint runs/a/checkpoints/step-00000007 (step 7, fp32, weights abababababab)
   B    export exported (bf16, weights abababababab)
   check                                      measured   limit
   smallest cosine of logits within rounding  0.999960   0.900
   mean KL divergence, nats per token           1.2e-5  0.0500
-  top-1 agreement 97.5 % of 40 tokens in 2 prompts; largest logit difference 0.250 (prompt 2, token
-  9)
+  top-1 agreement 97.5 %, top-5 99.0 % of 40 tokens in 2 prompts; largest logit difference 0.250
+  (prompt 2, token 9)
   greedy answers: 1 of 2 the same over 16 tokens; prompt 2 parts at token 3 (near tie: 0.0300 nats,
   rank 2)
-  computed by the embedded engine on this machine's CPU, both sides in float32
+  computed by the embedded engine on this machine's CPU, in float32
 next: dualgauge serve exported`);
 });
 
