@@ -39,7 +39,7 @@ export interface CacheMeasures {
 
 /** Rows of a module beyond what rounding explains, of those that count. */
 export function beyond(tap: TapMeasure, format: NumberFormat): { rows: number[]; counted: number } {
-  const limit = rowLimit(format, layerOf(tap.name));
+  const limit = rowLimit(format, tap.blocks);
   const rows: number[] = [];
   let counted = 0;
   tap.rowErrors.forEach((error, row) => {
@@ -108,7 +108,7 @@ export function tapCause(texts: readonly TextMeasure[], format: NumberFormat): C
   }
   const cosine = parts.reduce((least, part) => Math.min(least, part.cosine), 1);
   const scale = parts[0]?.scale ?? 1;
-  if (cosine > 0.9999 && Math.abs(scale - 1) > rowLimit(format, layer ?? undefined) / 2) {
+  if (cosine > 0.9999 && Math.abs(scale - 1) > rowLimit(format, tap.blocks) / 2) {
     return found("scale", `${tap.name}: every value is ${scale.toPrecision(4)} times what it was`);
   }
   return found("operator", `${tap.name} is the first to differ beyond rounding (cosine ${cosine.toPrecision(4)})`);
@@ -116,7 +116,7 @@ export function tapCause(texts: readonly TextMeasure[], format: NumberFormat): C
 
 /** A rotation keeps the length of a row; other pairs at position 0, where nothing is turned, are another order of the same values. */
 function rotaryText(parts: readonly TapMeasure[], format: NumberFormat): string | undefined {
-  const limit = rowLimit(format, layerOf(parts[0]?.name ?? ""));
+  const limit = rowLimit(format, parts[0]?.blocks ?? 1);
   const kept = parts.every(({ rowErrors, normErrors }) =>
     rowErrors.every((error, row) => error <= limit || (normErrors[row] ?? 1) <= limit),
   );

@@ -27,9 +27,8 @@ export interface TextMeasure {
   readonly tippedTokens: number;
 }
 
-/** Error of a token after `layer` that is no rounding any more; undefined is before the first layer. */
-export function rowLimit(format: NumberFormat, layer: number | undefined): number {
-  const blocks = layer === undefined ? 1 : 2 * (layer + 1);
+/** Error of a token behind so many blocks that is no rounding any more. */
+export function rowLimit(format: NumberFormat, blocks: number): number {
   return layerDivergence.rowFactor.limit * accumulatedRelativeError[format].limit * Math.sqrt(blocks);
 }
 
@@ -47,6 +46,7 @@ export async function measureReading(
   const taps: TapMeasure[] = [];
   const routing: LayerFlips[] = [];
   const tipped = new Set<number>();
+  let blocks = 1;
   for (const name of shared) {
     const [tensorA, tensorB] = [a.tensors.get(name)!, b.tensors.get(name)!];
     if (tensorA.width !== tensorB.width) {
@@ -56,12 +56,13 @@ export async function measureReading(
     }
     const layer = layerOf(name);
     const seen = Math.min(rows, tensorA.rows, tensorB.rows);
-    const tap = await measureTap(name, tensorA, tensorB, seen);
+    if (layer !== undefined) blocks = 2 * (layer + 1);
+    const tap = await measureTap(name, tensorA, tensorB, { rows: seen, blocks });
     if (name.endsWith(".gate.chosen") && layer !== undefined) {
       const gate = name.slice(0, -".chosen".length);
       const scores = taps.find((one) => one.name === gate);
       if (!shape || !scores) continue;
-      const limit = rowLimit(format, layer);
+      const limit = rowLimit(format, blocks);
       const flips = compareRouting(await routed(a, gate, name, seen), await routed(b, gate, name, seen), {
         ...{ rows: seen, shape },
         scoresAgree: (row) => scores.rowErrors[row]! <= limit,
@@ -129,6 +130,7 @@ function checkLayers(a: Reading, b: Reading, names: { a: string; b: string }): v
 export async function measureCache(reading: Reading): Promise<TapMeasure[]> {
   const { tensors, promptTokens } = reading;
   const measures: TapMeasure[] = [];
+  let blocks = 1;
   const start = promptTokens - 1;
   const after = async (name: string): Promise<RowTensor | undefined> => {
     const tensor = tensors.get(name);
@@ -139,15 +141,17 @@ export async function measureCache(reading: Reading): Promise<TapMeasure[]> {
     const latent = await after(`model.layers.${layer}.self_attn.latent`);
     const key = await after(`model.layers.${layer}.self_attn.k_rope`);
     if (!latent || !key) continue;
+    const name = `decode.cache.${layer}`;
+    blocks = 2 * (layer + 1);
     const parts = [
-      await measureTap(`decode.cache.${layer}`, latent, columns(cache, 0, latent.width), latent.rows),
-      await measureTap(`decode.cache.${layer}`, key, columns(cache, latent.width, cache.width), key.rows),
+      await measureTap(name, latent, columns(cache, 0, latent.width), { rows: latent.rows, blocks }),
+      await measureTap(name, key, columns(cache, latent.width, cache.width), { rows: key.rows, blocks }),
     ];
     measures.push(joinTaps(parts));
   }
   const [read, decoded] = [await after("logits"), tensors.get("decode.logits")];
   if (read && decoded && read.rows === decoded.rows) {
-    measures.push(await measureTap("decode.logits", read, decoded, read.rows));
+    measures.push(await measureTap("decode.logits", read, decoded, { rows: read.rows, blocks }));
   }
   return measures;
 }

@@ -7,6 +7,8 @@ import type { RowTensor } from "./reading.ts";
 export interface TapMeasure {
   readonly name: string;
   readonly width: number;
+  /** Attention and feed-forward blocks behind it, whose rounding adds up; 1 for the embedding. */
+  readonly blocks: number;
   /** Rows compared. */
   readonly rows: number;
   /** Over all elements together. */
@@ -44,7 +46,12 @@ interface Sums {
 }
 
 /** Compares the first `rows` rows of both; RangeError where their widths differ or one has fewer. */
-export async function measureTap(name: string, a: RowTensor, b: RowTensor, rows: number): Promise<TapMeasure> {
+export async function measureTap(
+  name: string,
+  a: RowTensor,
+  b: RowTensor,
+  { rows, blocks }: { rows: number; blocks: number },
+): Promise<TapMeasure> {
   const { width } = a;
   if (width !== b.width || rows > a.rows || rows > b.rows) {
     throw new RangeError(`${name}: [${a.rows}, ${a.width}] and [${b.rows}, ${b.width}]`);
@@ -73,7 +80,7 @@ export async function measureTap(name: string, a: RowTensor, b: RowTensor, rows:
     rowErrors[index] = Number.isNaN(relative) ? Number.POSITIVE_INFINITY : relative;
   });
   return {
-    ...{ name, width, rows, rowErrors, normErrors, sortedError },
+    ...{ name, width, blocks, rows, rowErrors, normErrors, sortedError },
     scale: total.dot / total.squaresA,
     cosine: total.largest === 0 ? 1 : total.dot / Math.sqrt(total.squaresA * total.squaresB),
     largestError: total.largest,
@@ -91,7 +98,7 @@ export function joinTaps(parts: readonly TapMeasure[]): TapMeasure {
   const weighed = (pick: (part: TapMeasure) => number): number =>
     rows === 0 ? pick(head) : parts.reduce((sum, part) => sum + pick(part) * part.rows, 0) / rows;
   return {
-    ...{ name: head.name, width: head.width, rows, sortedError: head.sortedError },
+    ...{ name: head.name, width: head.width, blocks: head.blocks, rows, sortedError: head.sortedError },
     cosine: parts.reduce((least, { cosine }) => (cosine >= least ? least : cosine), 1),
     largestError: parts.reduce((most, part) => Math.max(most, part.largestError), 0),
     meanError: weighed((part) => part.meanError),

@@ -105,7 +105,7 @@ function modulesOf(measured: readonly Measurement[], format: NumberFormat): Comp
     const { cosine, largestError, meanError, relativeError, withinThousandth } = tap;
     return {
       ...{ module: name, layer: layer ?? null, cosine, largestError, meanError, relativeError, withinThousandth },
-      ...{ tokensBeyond: rows.length, tokens: counted, limit: rowLimit(format, layer) },
+      ...{ tokensBeyond: rows.length, tokens: counted, limit: rowLimit(format, tap.blocks) },
       passesVendorRule:
         cosine >= poorCosine.limit &&
         largestError <= largeError.limit &&
@@ -198,8 +198,9 @@ function causeOf(verdict: Verdict, evidence: Evidence): Cause | null {
   return (
     configurationCause(configurationDifferences) ??
     (worst && weightCause(worst)) ??
-    stale ??
-    tap() ?? { reason: "operator", layer: null, module: "logits", text: "the logits differ beyond rounding" }
+    // A wrong reading makes the cache disagree too; a cache that is wrong alone leaves the reading as it was.
+    tap() ??
+    stale ?? { reason: "operator", layer: null, module: "logits", text: "the logits differ beyond rounding" }
   );
 }
 
