@@ -17,7 +17,7 @@ export interface WeightDifference {
 
 export interface WeightComparison {
   readonly equal: number;
-  /** Tensors that are the other's rounded to bfloat16, to the bit. */
+  /** Tensors that are the other's rounded: to bfloat16 to the bit, or to signed bytes by half a step of their row's scale. */
   readonly rounded: number;
   /** The rest, largest error first. */
   readonly different: readonly WeightDifference[];
@@ -39,6 +39,7 @@ export function compareWeights(a: OpenedModel, b: OpenedModel): WeightComparison
     const [valuesA, valuesB] = [float32Of(a, name), float32Of(b, name)];
     const narrower = dtype !== other.dtype;
     if (isSame(valuesA, valuesB)) equal++;
+    else if ((dtype === "I8") !== (other.dtype === "I8") && isQuantised(valuesA, valuesB, shape)) rounded++;
     else if (narrower && isSame(rounding(valuesA), rounding(valuesB))) rounded++;
     else {
       const looks = diagnoseWeight(name, valuesA, valuesB, shape);
@@ -49,6 +50,21 @@ export function compareWeights(a: OpenedModel, b: OpenedModel): WeightComparison
   nameSwaps(different, experts);
   different.sort((x, y) => y.relativeError - x.relativeError);
   return { equal, rounded, different };
+}
+
+/** Whether the sides are within half a step of 254 over each row's range, and what bfloat16 adds to that. */
+function isQuantised(a: Float32Array, b: Float32Array, shape: readonly number[]): boolean {
+  const columns = shape.at(-1) ?? 1;
+  for (let row = 0; row < a.length; row += columns) {
+    let [largest, error] = [0, 0];
+    for (let at = row; at < row + columns; at++) {
+      largest = Math.max(largest, Math.abs(a[at]!), Math.abs(b[at]!));
+      const difference = Math.abs(a[at]! - b[at]!);
+      if (!(difference <= error)) error = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+    }
+    if (error > largest * (0.5 / 127 + 2 ** -8)) return false;
+  }
+  return true;
 }
 
 /** Says of an expert's tensor that holds another expert's weights whose they are. */

@@ -2,8 +2,8 @@
  * Opens a trained model wherever it lies: a checkpoint, the newest verified one of a run, or an exported directory.
  * Knows: those three layouts and what makes them whole. Does not know: what the model is wanted for.
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { fromBfloat16 } from "../checkpoint/bfloat16.ts";
 import { CorruptCheckpoint } from "../checkpoint/corrupt-checkpoint.ts";
 import { float32View, type Tensor, type TensorInfo } from "../checkpoint/dtype.ts";
@@ -30,9 +30,11 @@ export interface OpenedModel {
   readonly tokenizer: string;
   /** The checkpoint's manifest; an export has none. */
   readonly manifest: Manifest | undefined;
-  readonly weights: SafetensorsFile;
+  readonly weights: WeightFiles;
   /** The model's parameters as they are stored, sorted by name. */
   readonly parameters: readonly TensorInfo[];
+  /** What the parameters' values depend on besides: scales of quantised weights. */
+  readonly scales: readonly TensorInfo[];
   close(): void;
 }
 
@@ -55,10 +57,18 @@ export async function openModel(given: string): Promise<OpenedModel> {
   );
 }
 
-/** A parameter's values as float32; bfloat16 is widened exactly. BadInput for any other stored format. */
-export function float32Of(model: OpenedModel, name: string): Float32Array {
-  return toFloat32(model.weights.read(name), model.weights.path);
+/** A parameter's values as float32; bfloat16 is widened exactly, signed bytes are multiplied with their row's scale. BadInput for any other stored format. */
+export function float32Of({ weights }: OpenedModel, name: string): Float32Array {
+  const tensor = weights.read(name);
+  if (tensor.dtype !== "I8") return toFloat32(tensor, weights.path);
+  const scale = toFloat32(weights.read(scaleOf(name)), weights.path);
+  const columns = tensor.bytes.length / Math.max(1, scale.length);
+  const codes = new Int8Array(tensor.bytes.buffer, tensor.bytes.byteOffset, tensor.bytes.length);
+  return Float32Array.from(codes, (code, at) => code * scale[Math.floor(at / columns)]!);
 }
+
+/** ModelSlim keeps a signed-byte weight's scale, one for each output row, beside it. */
+const scaleOf = (name: string): string => name.replace(/weight$/, "weight_scale");
 
 export function toFloat32(tensor: Tensor, where: string): Float32Array {
   if (tensor.dtype === "F32") return float32View(tensor);
@@ -68,8 +78,8 @@ export function toFloat32(tensor: Tensor, where: string): Float32Array {
 }
 
 /** The identity of the weights as they are stored (checkpoint/weights-digest). */
-export function storedWeightsSha256({ weights, parameters }: OpenedModel): string {
-  return streamedWeightsSha256(parameters, ({ name }) => weights.chunks(name));
+export function storedWeightsSha256({ weights, parameters, scales }: OpenedModel): string {
+  return streamedWeightsSha256([...parameters, ...scales], ({ name }) => weights.chunks(name));
 }
 
 async function openCheckpoint(path: string): Promise<OpenedModel> {
@@ -80,7 +90,7 @@ async function openCheckpoint(path: string): Promise<OpenedModel> {
     throw error;
   });
   const { tokenizer } = manifest;
-  return open(join(path, weightsFile), {
+  return open([join(path, weightsFile)], {
     kind: "checkpoint",
     path,
     config: manifest.model,
@@ -100,18 +110,25 @@ function openExport(path: string): OpenedModel {
   }
   const config = fromModelConfig(json, configPath);
   const tokenizer = join(path, "tokenizer.json");
-  return open(join(path, exportedWeights), { kind: "export", path, config, tokenizer, manifest: undefined });
+  return open(weightFilesIn(path), { kind: "export", path, config, tokenizer, manifest: undefined });
 }
 
 function open(
-  file: string,
+  files: readonly string[],
   model: Pick<OpenedModel, "kind" | "path" | "config" | "tokenizer" | "manifest">,
 ): OpenedModel {
-  const weights = openWeights(file);
+  const weights = openWeightFiles(files);
+  const file = weights.path;
   try {
     const parameters = deepseekV3(model.config).parameters.map(({ name, shape }) => {
       const stored = weights.tensors.get(name);
       if (!stored) throw new BadInput(`${file}: tensor ${name} is missing; export or train it again`);
+      const scale = weights.tensors.get(scaleOf(name));
+      if (stored.dtype === "I8" && scale?.shape.join() !== `${shape[0]},1`) {
+        throw new BadInput(
+          `${file}: tensor ${scaleOf(name)} is ${scale ? `[${scale.shape}]` : "missing"}, not [${shape[0]},1]; port it again`,
+        );
+      }
       if (stored.shape.join() !== shape.join()) {
         throw new BadInput(
           `${file}: tensor ${name} is [${stored.shape}], the configuration needs [${shape}]; they are of two models`,
@@ -119,11 +136,66 @@ function open(
       }
       return stored;
     });
-    return { ...model, weights, parameters, close: () => weights.close() };
+    const scales = parameters
+      .filter(({ dtype }) => dtype === "I8")
+      .flatMap(({ name }) => weights.tensors.get(scaleOf(name)) ?? []);
+    return { ...model, weights, parameters, scales, close: () => weights.close() };
   } catch (error) {
     weights.close();
     throw error;
   }
+}
+
+/** One file or several shards, read by tensor. */
+export type WeightFiles = Pick<SafetensorsFile, "path" | "tensors" | "read" | "chunks" | "close">;
+
+/** The engine's own single file, or the shards of a conversion: ModelSlim's or Hugging Face's. */
+function weightFilesIn(path: string): string[] {
+  const names = readdirSync(path);
+  for (const pattern of [
+    /^model\.safetensors$/,
+    /^quant_model_weights-\d+-of-\d+\.safetensors$/,
+    /^model-\d+-of-\d+\.safetensors$/,
+  ]) {
+    const found = names.filter((name) => pattern.test(name)).sort();
+    if (found.length > 0) return found.map((name) => join(path, name));
+  }
+  return [join(path, exportedWeights)];
+}
+
+function openWeightFiles(files: readonly string[]): WeightFiles {
+  const [only, second] = files;
+  if (only !== undefined && second === undefined) return openWeights(only);
+  const opened: SafetensorsFile[] = [];
+  const close = (): void => {
+    for (const file of opened) file.close();
+  };
+  const owner = new Map<string, SafetensorsFile>();
+  try {
+    for (const path of files) {
+      const file = openWeights(path);
+      opened.push(file);
+      for (const name of file.tensors.keys()) {
+        if (owner.has(name)) throw new BadInput(`${path}: tensor ${name} is in another shard too; port it again`);
+        owner.set(name, file);
+      }
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const fileOf = (name: string): SafetensorsFile => {
+    const file = owner.get(name);
+    if (!file) throw new RangeError(`no tensor ${name}`);
+    return file;
+  };
+  return {
+    path: dirname(only ?? ""),
+    tensors: new Map(opened.flatMap((file) => [...file.tensors])),
+    read: (name) => fileOf(name).read(name),
+    chunks: (name, chunkBytes) => fileOf(name).chunks(name, chunkBytes),
+    close,
+  };
 }
 
 function openWeights(file: string): SafetensorsFile {

@@ -35,6 +35,9 @@ export function diagnoseWeight(name: string, a: Float32Array, b: Float32Array, s
     const whole = box.top === 0 && box.left === 0 && box.bottom === rows - 1 && box.right === columns - 1;
     return { reason: "scale", text: `${whole ? "every value" : where} is ${ratio.toPrecision(4)} times what it was` };
   }
+  if (columns > 1 && everyBlockScaled(a, b, { rows, columns, block: 1, width: columns })) {
+    return { reason: "scale", text: "each row is scaled by a factor of its own: the rows' scales are not theirs" };
+  }
   const size = blockSizes.find((block) => everyBlockScaled(a, b, { rows, columns, block }));
   if (size !== undefined && columns > 1) {
     const text = `each block of ${size} × ${size} is scaled by a factor of its own: the blocks' scales are not theirs`;
@@ -78,29 +81,36 @@ function differing(a: Float32Array, b: Float32Array, { rows, columns }: { rows: 
   return bottom === -1 ? { top: 0, bottom: rows - 1, left: 0, right: columns - 1 } : { top, bottom, left, right };
 }
 
-/** b / a where it is one number all over the box. */
+/** The factor from a to b where one explains the whole box up to rounding, even to signed bytes, which is by the largest value. */
 function commonRatio(a: Float32Array, b: Float32Array, columns: number, box: Box): number | undefined {
-  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (let row = box.top; row <= box.bottom; row++) {
-    for (let at = row * columns + box.left; at <= row * columns + box.right; at++) {
-      if (a[at] === 0 && b[at] === 0) continue;
-      const ratio = b[at]! / a[at]!;
-      least = Math.min(least, ratio);
-      most = Math.max(most, ratio);
+  let [dot, squares, largest] = [0, 0, 0];
+  const each = (visit: (x: number, y: number) => void): void => {
+    for (let row = box.top; row <= box.bottom; row++) {
+      for (let at = row * columns + box.left; at <= row * columns + box.right; at++) visit(a[at]!, b[at]!);
     }
-  }
-  const middle = (least + most) / 2;
-  return most - least <= 2 * ratioSpread * Math.abs(middle) ? middle : undefined;
+  };
+  each((x, y) => {
+    dot += x * y;
+    squares += x * x;
+    largest = Math.max(largest, Math.abs(x));
+  });
+  const ratio = squares === 0 ? 1 : dot / squares;
+  const allowed = ratioSpread * largest * Math.abs(ratio);
+  let isCommon = true;
+  each((x, y) => {
+    if (!(Math.abs(y - ratio * x) <= allowed)) isCommon = false;
+  });
+  return isCommon ? ratio : undefined;
 }
 
 function everyBlockScaled(
   a: Float32Array,
   b: Float32Array,
-  { rows, columns, block }: { rows: number; columns: number; block: number },
+  { rows, columns, block, width = block }: { rows: number; columns: number; block: number; width?: number },
 ): boolean {
   for (let top = 0; top < rows; top += block) {
-    for (let left = 0; left < columns; left += block) {
-      const box = { top, left, bottom: Math.min(rows, top + block) - 1, right: Math.min(columns, left + block) - 1 };
+    for (let left = 0; left < columns; left += width) {
+      const box = { top, left, bottom: Math.min(rows, top + block) - 1, right: Math.min(columns, left + width) - 1 };
       if (commonRatio(a, b, columns, box) === undefined) return false;
     }
   }

@@ -1,5 +1,5 @@
 /** Known-bad changes of the real model are found and located by module and reason; harmless ones are not called different. */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -11,6 +11,7 @@ import type { Program } from "../../engine/program.ts";
 import { openSession, type Session } from "../../engine/session.ts";
 import { compare } from "../compare.ts";
 import type { CompareReport } from "../compare-report.ts";
+import { convert } from "../convert/convert.ts";
 import { port } from "../port.ts";
 import type { EngineSideOptions } from "./engine-side.ts";
 
@@ -256,5 +257,30 @@ test("harmless: bfloat16, its ONNX graphs and other sampling defaults are within
       expect([seed, b, report.reasons, report.verdict]).toEqual([seed, b, [], "within tolerance"]);
       expect(["type", "router tie"]).toContain(report.cause?.reason);
     }
+  }
+});
+
+test("harmless: W8A8 weights by row are within tolerance; a row with another's scale is not", async () => {
+  for (const seed of [1, 2, 3]) {
+    const source = join(root, `fp32-${seed}`);
+    const checkpoint = publishExampleModel(join(root, `w8a8-${seed}`), { seed });
+    await port({ source: checkpoint, destination: source, format: "bf16", platform: "ascend" });
+    for (const name of ["prefill.onnx", "decode.onnx", "port.json"]) rmSync(join(source, name));
+    const quantised = join(root, `quantised-${seed}`);
+    await convert({ source, destination: quantised, format: "w8a8-dynamic", threads: 0 });
+    const report = await compare({ a: checkpoint, b: quantised, prompts, answerTokens: 6 });
+    expect([seed, report.reasons, report.verdict]).toEqual([seed, [], "within tolerance"]);
+    expect(report.b.format).toBe("w8a8");
+    if (seed > 1) continue;
+    const [file = ""] = readdirSync(quantised).filter((name) => name.endsWith(".safetensors"));
+    const bytes = readFileSync(join(quantised, file));
+    const { start, tensors, close } = openSafetensors(join(quantised, file));
+    close();
+    const scale = tensors.get(`${layer}.self_attn.o_proj.weight_scale`)!;
+    bytes.copyWithin(start + scale.begin, start + scale.begin + 4, start + scale.end);
+    writeFileSync(join(quantised, file), bytes);
+    const shifted = await compare({ a: checkpoint, b: quantised, prompts, answerTokens: 6 });
+    expect(shifted.verdict).toBe("different");
+    expect(shifted.cause).toMatchObject({ reason: "scale", layer: 1, module: `${layer}.self_attn.o_proj.weight` });
   }
 });
