@@ -37,7 +37,9 @@ test("a run is ported, compared, found the same; a scaled tensor is found differ
   expect(damaged.code).toBe(1);
   const report = JSON.parse(damaged.stdout);
   expect(report.verdict).toBe("different");
-  expect(report.reasons[0]).toContain("model.norm.weight differs most of 1 tensors: relative error 1");
+  expect(report.cause).toMatchObject({ reason: "scale", module: "model.norm.weight" });
+  expect(report.reasons[0]).toBe("scale: model.norm.weight: every value is 2.000 times what it was");
+  expect(report.reasons[1]).toContain("model.norm.weight differs most of 1 tensors: relative error 1");
 });
 
 test("bad input is one line and exit 2, and nothing is left", async () => {
@@ -54,6 +56,13 @@ test("bad input is one line and exit 2, and nothing is left", async () => {
     [["compare", checkpoint, checkpoint], /--prompts/],
     [["compare", checkpoint, checkpoint, "--prompts", join(folder.path, "absent")], /cannot be read/],
     [["compare", checkpoint, checkpoint, "--prompts", "x", "--tokens", "-1"], /whole number from 0/],
+    [["compare", checkpoint], /needs two sides/],
+    [
+      ["compare", checkpoint, "http://127.0.0.1:8", "--prompts", "x", "--b-key-env", "ABSENT_KEY"],
+      /ABSENT_KEY: is not set/,
+    ],
+    [["compare", "--verify", join(folder.path, "absent")], /is no report|cannot be read/],
+    [["compare", checkpoint, "--prompts", "x", "--dump", join(folder.path, "x.npz")], /is a \.safetensors file/],
   ];
   const before = readdirSync(folder.path, { recursive: true }).sort();
   for (const [args, why] of refused) {

@@ -21,7 +21,7 @@ import { beyond, type Cause, firstDivergence, staleCache, tapCause, weightCause 
 import { type NumberFormat, rowLimit } from "./measure-reading.ts";
 import { joinTaps } from "./measure-taps.ts";
 import { type ComparedSide, sha256 } from "./open-side.ts";
-import { layerOf } from "./reading.ts";
+import { executionOrder, layerOf } from "./reading.ts";
 import { canonicalJson } from "./seal-report.ts";
 import { accuracy, mcNemar } from "./task.ts";
 
@@ -194,7 +194,9 @@ function causeOf(verdict: Verdict, evidence: Evidence): Cause | null {
   const unsteady = unsteadySide(repeatable);
   if (unsteady) return unsteady;
   const different = weights?.different ?? [];
-  const worst = different.find(({ looks }) => looks.reason === "expert") ?? different[0];
+  const [first] = executionOrder(different.map(({ tensor }) => tensor));
+  const worst =
+    different.find(({ looks }) => looks.reason === "expert") ?? different.find(({ tensor }) => tensor === first);
   return (
     configurationCause(configurationDifferences) ??
     (worst && weightCause(worst)) ??
