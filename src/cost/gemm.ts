@@ -15,17 +15,25 @@ export function productFlopsPerSecond(hardware: Hardware, c: Constants): number 
 export function gemmFlopsPerSecond(hardware: Hardware, c: Constants): number {
   const base = productFlopsPerSecond(hardware, c);
   if (hardware.formatSpeed <= 1) return base;
-  const kept =
-    hardware.formatSpeed > 2.5 ? c["fp4.blackwell"] : hardware.chip === "hopper" ? c["fp8.hopper"] : c["fp8.blackwell"];
-  return base * hardware.formatSpeed * kept;
+  if (hardware.chip === "hopper") return base * hardware.formatSpeed * c["fp8.hopper"];
+  return (base * hardware.formatSpeed) / (1 + c["narrow.blackwell"] * (hardware.formatSpeed - 1));
 }
 
 /**
  * Seconds of an m×k×n product at `rate` FLOP/s (from {@link gemmFlopsPerSecond}): 2mkn/rate plus the share of operand
  * traffic (2 bytes per value of all three matrices) that tiles of this size do not hide. Zero sizes give 0.
  */
-export function gemmSeconds(hardware: Hardware, c: Constants, rate: number, m: number, k: number, n: number): number {
-  const compute = (2 * m * k * n) / rate;
+export function gemmSeconds(
+  hardware: Hardware,
+  c: Constants,
+  rate: number,
+  m: number,
+  k: number,
+  n: number,
+  prologue = c["gemm.prologue"],
+): number {
+  if (m * k * n === 0) return 0;
+  const compute = ((2 * m * k * n) / rate) * (1 + (prologue / 3) * (1 / m + 1 / k + 1 / n));
   const traffic = 2 * (m * k + k * n + m * n);
   return compute + (c["gemm.operands"] * traffic) / hardware.memoryBytesPerSecond;
 }

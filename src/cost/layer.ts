@@ -5,7 +5,7 @@
 import type { Layout } from "../spec/layout.ts";
 import { expertImbalance } from "./deepseek.ts";
 import { gemmFlopsPerSecond, gemmSeconds, memorySeconds, productFlopsPerSecond } from "./gemm.ts";
-import { expertTensorRanks, type StepSetup } from "./setup.ts";
+import { expertTensorRanks, graphsOf, type StepSetup } from "./setup.ts";
 
 /** Seconds of a forward pass and its backward pass; `attention` is the part that selective recompute repeats. */
 export interface PassSeconds {
@@ -38,8 +38,8 @@ export function layerSeconds(setup: StepSetup, layout: Layout): PassSeconds {
   const backwardProducts = setup.adaptersOnly ? 1 : 2;
   // Launches run ahead of the device and only show where its work is shorter: a smooth maximum of the two.
   const host = hardware.chip === "ascend" ? c["launch.ascend"] : 1;
-  const newer = mixtureOverhead(setup) * graphs(setup) * (setup.staticRouting ? c["moe.static"] : 1);
-  const launch = host * (layers * c.layerLaunch + kinds.mixture * c["moe.launch"] * newer);
+  const newer = mixtureOverhead(setup) * (setup.staticRouting ? c["moe.static"] : 1);
+  const launch = host * graphShare(setup) * (layers * c.layerLaunch + kinds.mixture * c["moe.launch"] * newer);
   const forward = smoothMaximum(products + attention + passes, launch / 3);
   const backward = smoothMaximum(products * backwardProducts + attention * 2.5 + passes * 1.5, (launch * 2) / 3);
   return {
@@ -56,9 +56,22 @@ export function mixtureOverhead(setup: StepSetup): number {
   return (hardware.chip === "ascend" ? c["moe.ascend"] : 1) * c["release.moe"] ** setup.releaseYears;
 }
 
-/** Whole steps run as CUDA graphs with fused dispatch, dropless experts included, since Megatron Bridge 26.06. */
-function graphs(setup: StepSetup): number {
-  return setup.releaseYears > 0.4 ? setup.constants["moe.graphs"] : 1;
+/** Share of the launch gaps of a mixture's layers that graphs leave. */
+function graphShare(setup: StepSetup): number {
+  const { constants: c } = setup;
+  switch (graphsOf(setup)) {
+    case "none":
+      return 1;
+    case "modules":
+      return c["moe.scoped"];
+    case "step":
+      return c["moe.graphs"];
+  }
+}
+
+/** Passes over the inner values of experts that are left where one kernel does products, activation and casts. */
+function fusedExperts(setup: StepSetup): number {
+  return graphsOf(setup) === "step" ? setup.constants["moe.fused"] : 1;
 }
 
 function smoothMaximum(a: number, b: number): number {
@@ -143,13 +156,15 @@ function mixtureSeconds(setup: StepSetup, layout: Layout, tokens: number): numbe
   const up = gated ? 2 : 1;
   const rate = gemmFlopsPerSecond(hardware, c);
   const width = moe.expertFfn / cut;
+  const prologue = c["gemm.prologue"] * c["gemm.grouped"];
   const one =
-    gemmSeconds(hardware, c, rate, perExpert, input, up * width) +
-    gemmSeconds(hardware, c, rate, perExpert, width, input);
+    gemmSeconds(hardware, c, rate, perExpert, input, up * width, prologue) +
+    gemmSeconds(hardware, c, rate, perExpert, width, input, prologue);
   const inner = memorySeconds(hardware, c, c.activation * biasedExperts(setup) * 2 * perExpert * width * up);
   const balance = layout.ep === 1 ? 1 : expertImbalance(setup);
   const quantize = quantizeSeconds(setup, perExpert * (input + width));
-  const routed = localExperts * (one * c["gemm.grouped"] + inner + quantize) * balance;
+  const passes = (inner + quantize) * fusedExperts(setup);
+  const routed = localExperts * (one + passes) * balance * setup.capacityFactor;
   const router = gemmSeconds(hardware, c, hardware.peakFlopsPerSecond / 2, own, hidden, moe.experts);
   const latent = moe.latent > 0 ? gemmSeconds(hardware, c, rate, own, hidden, 2 * moe.latent) : 0;
   return routed + router + latent + mlpSeconds(setup, tokens, hidden, moe.sharedFfn / layout.tp);
@@ -171,6 +186,7 @@ function permuteSeconds(setup: StepSetup, layout: Layout, tokens: number): numbe
     setup.constants,
     setup.constants["moe.permute"] *
       biasedExperts(setup) *
+      fusedExperts(setup) *
       setup.constants["release.moe"] ** setup.releaseYears *
       2 *
       own *

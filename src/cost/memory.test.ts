@@ -24,6 +24,7 @@ function setupOf(model: string, accelerator: string, changes: Partial<StepSetup>
     tensorOverlap: true,
     forcedBalance: true,
     staticRouting: false,
+    capacityFactor: 1,
     adaptersOnly: false,
     rowwiseScaling: false,
     blockScaled: false,

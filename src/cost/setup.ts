@@ -28,6 +28,8 @@ export interface StepSetup {
   readonly forcedBalance: boolean;
   /** Experts with a fixed capacity, tokens beyond it dropped: shapes known before the routing. */
   readonly staticRouting: boolean;
+  /** Slots per expert over the mean load where experts compute a fixed number of slots; 1 where they do not. */
+  readonly capacityFactor: number;
   /** Only low-rank adapters are trained: no weight gradients, no gradient traffic. */
   readonly adaptersOnly: boolean;
   /** FP8 with one scale per row instead of one per tensor. */
@@ -59,14 +61,19 @@ export interface ModelShape {
   readonly layersWithPrediction: number;
 }
 
-export function modelShape(architecture: Architecture, seq: number): ModelShape {
+/**
+ * @param documentTokens mean length of the documents packed into a sequence where attention stays inside each; null when
+ * every token sees all before it.
+ */
+export function modelShape(architecture: Architecture, seq: number, documentTokens: number | null = null): ModelShape {
+  const span = Math.min(seq, documentTokens ?? seq);
   return {
     architecture,
     kinds: layerKinds(architecture),
     counts: parameterCounts(architecture),
     attentionWeights: attentionParameters(architecture),
-    keysCausal: attendedKeys(architecture, seq, true),
-    keysFull: attendedKeys(architecture, seq, false),
+    keysCausal: attendedKeys(architecture, span, true),
+    keysFull: attendedKeys(architecture, span, false),
     attentionWidth: attentionWidth(architecture),
     layersWithPrediction: architecture.layers + architecture.mtpLayers,
   };
@@ -75,4 +82,21 @@ export function modelShape(architecture: Architecture, seq: number): ModelShape 
 /** Ranks over which one expert's matrices are cut: all of tp when experts are not spread, otherwise one. */
 export function expertTensorRanks(layout: Layout): number {
   return layout.ep === 1 ? layout.tp : 1;
+}
+
+/** What a step replays as CUDA graphs: nothing, attention and routing of each layer, or all of it. */
+export type Graphs = "none" | "modules" | "step";
+/** What decides between them. */
+type GraphTraits = Pick<StepSetup, "shape" | "hardware" | "stack" | "releaseYears" | "blockScaled">;
+
+/**
+ * Graphs of a mixture of experts under NVIDIA's own recipes, which differ by machine (scripts/performance/configs of
+ * NVIDIA-NeMo/Megatron-Bridge): on NVL72 attention and routing replay beside the HybridEP dispatcher; since 26.06 whole steps
+ * do in MXFP8, experts fused into one kernel. Hybrids with state-space mixers replay mixers alone, their experts nothing.
+ */
+export function graphsOf({ shape, hardware, stack, releaseYears, blockScaled }: GraphTraits): Graphs {
+  const { moe, recurrent } = shape.architecture;
+  const rack = hardware.domainDevices > 8 && (hardware.chip === "blackwell" || hardware.chip === "blackwellUltra");
+  if (!moe || recurrent || !rack || (stack !== "bridge" && stack !== "megatron-core")) return "none";
+  return releaseYears > 0.4 && blockScaled && hardware.formatSpeed <= 2.5 ? "step" : "modules";
 }

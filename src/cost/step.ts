@@ -79,8 +79,11 @@ export function stepSeconds(setup: StepSetup, layout: Layout): StepParts {
   const traffic = layerTraffic(setup, layout, pass);
   const transfer = stageTransferSeconds(setup, layout);
   const layerComms = layersHere * (traffic.tensor + traffic.context + traffic.expert);
-  const perMicro = computePerMicro + recomputePerMicro + layerComms;
-  const bubble = c.bubble * bubbleUnits(layout) * (perMicro + transfer);
+  // Filling and draining pass every stage, so they take the mean stage's time, not the fullest one's.
+  const meanStage =
+    (shape.layersWithPrediction / layout.pp) * (pass.forward + pass.backward + again + layerComms / layersHere) +
+    head / layout.pp;
+  const bubble = c.bubble * bubbleUnits(layout) * (meanStage + transfer);
   const data = dataSeconds(setup, layout, microBatches, pass, layersHere);
   const { dense, routed } = localParameters(setup, layout);
   const shards = layout.zero === 0 ? 1 : layout.dp * layout.cp;

@@ -3,10 +3,11 @@
  * Knows: what each parallel dimension sends, and overlap. Does not know: compute formulas, schedules' bubbles.
  */
 import type { Layout } from "../spec/layout.ts";
-import { allGatherSeconds, allReduceSeconds, allToAllSeconds, groupOf } from "./collectives.ts";
+import { allGatherSeconds, allReduceSeconds, allToAllSeconds, type Group, groupOf } from "./collectives.ts";
 import { deepSeekKernels, dispatchShare, expertImbalance } from "./deepseek.ts";
+import type { Hardware } from "./hardware.ts";
 import { mixtureOverhead, type PassSeconds } from "./layer.ts";
-import { expertTensorRanks, type StepSetup } from "./setup.ts";
+import { expertTensorRanks, graphsOf, type StepSetup } from "./setup.ts";
 
 /** Exposed seconds per layer and micro-batch of the traffic inside a micro-batch. */
 export interface LayerTraffic {
@@ -73,16 +74,15 @@ function expertSeconds(setup: StepSetup, layout: Layout, tokens: number, repeate
     // DualPipe runs one micro-batch's all-to-all beside the other's forward and backward; what is longer than those shows.
     return layout.schedule === "dualpipe" ? Math.max(0, raw - pass.forward - pass.backward) : raw;
   }
-  return (
-    share * repeated * 2 * allToAllSeconds(hardware, c, group, sent, crossing) * expertExposure(setup, layout) * balance
-  );
+  const raw = share * repeated * 2 * allToAllSeconds(hardware, c, group, sent, crossing) * balance;
+  if (!expertsOverlap(setup, layout)) return Math.min(3, c["expert.exposed"] * mixtureOverhead(setup)) * raw;
+  // Beside another micro-batch's layer a part shows all the same, and so does what is longer than that layer.
+  return Math.max(Math.min(1, c["expert.overlapped"]) * raw, raw - pass.forward - pass.backward);
 }
 
 /** Micro-batches of two virtual stages can hide each other's all-to-all (Megatron-Core's overlap needs interleaving). */
-function expertExposure(setup: StepSetup, layout: Layout): number {
-  const c = setup.constants;
-  const overlapped = layout.schedule === "dualpipe" || (setup.stack === "bridge" && layout.vpp > 1);
-  return Math.min(3, (overlapped ? c["expert.overlapped"] : c["expert.exposed"]) * mixtureOverhead(setup));
+function expertsOverlap(setup: StepSetup, layout: Layout): boolean {
+  return layout.schedule === "dualpipe" || (setup.stack === "bridge" && (layout.vpp > 1 || graphsOf(setup) === "step"));
 }
 
 /** Parameters held by the fullest device: dense weights cut by tp and pp, experts by ep (and tp when not spread). */
@@ -117,9 +117,15 @@ export function dataSeconds(
   if (layout.zero === 3) {
     // Gathered twice and reduced once per micro-batch, hidden behind that micro-batch's compute (ZeRO, arXiv:1910.02054 §7).
     const once =
-      allGatherSeconds(hardware, c, denseGroup, dense * 2) + allGatherSeconds(hardware, c, routedGroup, routed * 2);
+      allGatherSeconds(hardware, c, withinPod(hardware, denseGroup), dense * 2) +
+      allGatherSeconds(hardware, c, withinPod(hardware, routedGroup), routed * 2);
     const compute = layersHere * (pass.forward + pass.backward);
-    return microBatches * Math.max(0.05 * 3 * once, 3 * once - Math.min(1, c["shard.hidden"]) * compute);
+    // Behind a pipeline parameters stay gathered for all micro-batches of a step (torchtitan's default, arXiv:2410.06511 §2.1).
+    const gathers = layout.pp > 1 ? 1 : microBatches;
+    return (
+      gathers *
+      Math.max(Math.min(1, c["shard.exposed"]) * 3 * once, 3 * once - Math.min(1, c["shard.hidden"]) * compute)
+    );
   }
   const serial = setup.stack === "megatron-2021" || setup.stack === "megatron-2022";
   // fp16 gradients all-reduced in 2021; later fp32 gradients scattered and bf16 parameters gathered.
@@ -130,6 +136,11 @@ export function dataSeconds(
   if (serial) return raw * Math.min(1, c["data.serial"]);
   const cover = Math.min(1, c["data.hidden"]) * layersHere * (pass.forward + pass.backward);
   return Math.max(0.1 * raw, raw - cover);
+}
+
+/** Between pods of hundreds of devices data-centre networks carry gradients once a step; parameters are gathered inside. */
+function withinPod(hardware: Hardware, group: Group): Group {
+  return hardware.domainDevices >= 256 ? { size: group.perDomain, perDomain: group.perDomain } : group;
 }
 
 /** Exposed seconds of one stage-to-stage transfer pair (activation forward, gradient back) of one micro-batch. */

@@ -114,6 +114,7 @@ function setupFor(question: TrainingQuestion, hardware: Hardware): StepSetup {
     tensorOverlap: stack === "mindspeed" || stack === "bridge" || stack === "megatron-core" || stack === "megascale",
     forcedBalance: false,
     staticRouting: false,
+    capacityFactor: 1,
     adaptersOnly: false,
     rowwiseScaling: false,
     blockScaled:

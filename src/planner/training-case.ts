@@ -54,10 +54,28 @@ export function prepareCase(run: TrainingCase): PreparedCase | { reason: string 
   const all =
     run.quantity === "layerSeconds" ? [layerSetting(run, run.architecture)] : settingsOf(run, run.architecture);
   const fitting = all.filter((setting) => fits(run, hardware, setting));
-  // A published run did run: when the memory model refuses every setting, the refusal is its own error, not the run's.
-  const settings = fitting.length > 0 ? fitting : all;
+  // A published run did run: when the memory model refuses every setting, the refusal is its own error, not the run's, and
+  // the run must have spared what it could.
+  const sparing = all.filter(({ layout }) => run.recompute === null && layout.recompute === "full");
+  const settings = sensible(run, fitting.length > 0 ? fitting : sparing.length > 0 ? sparing : all);
   if (settings.length === 0) return { reason: "no setting of the unknown fields divides" };
   return { run, hardware, settings: spanOf(run, hardware, settings) };
+}
+
+/**
+ * What nobody runs is left out of the range of an unknown field: pipelines with fewer micro-batches than stages,
+ * interleaving that Megatron refuses, and accumulation over micro-batches smaller than fit where parameters are gathered anew
+ * for each. Everything when nothing else is left.
+ */
+function sensible(run: TrainingCase, settings: Setting[]): Setting[] {
+  const largest = Math.max(...settings.map(({ layout }) => layout.microBatch));
+  const kept = settings.filter(({ layout, globalBatch }) => {
+    const microBatches = globalBatch / (layout.dp * layout.microBatch);
+    if (layout.pp > 1 && run.microBatch === null && microBatches < layout.pp) return false;
+    if (layout.vpp > 1 && run.vpp === null && microBatches % layout.pp !== 0) return false;
+    return layout.zero < 3 || run.microBatch !== null || run.tp === null || layout.microBatch === largest;
+  });
+  return kept.length > 0 ? kept : settings;
 }
 
 /**
@@ -100,7 +118,7 @@ function settingsOf(run: TrainingCase, architecture: NonNullable<TrainingCase["a
   const shard =
     run.stack === "fsdp" || run.stack === "torchtitan" || run.stack === "maxtext" || run.stack === "deepspeed";
   for (const seq of run.seq ? [run.seq] : [2048, 4096]) {
-    const shape = modelShape(architecture, seq);
+    const shape = modelShape(architecture, seq, run.documentTokens);
     for (const [tp, pp, cp] of splits(run, architecture, seq))
       for (const devices of deviceCounts(run, tp * pp * cp)) {
         const dp = run.dp ?? Math.max(1, Math.round(devices / (tp * pp * cp)));
@@ -174,16 +192,21 @@ function microBatches(run: TrainingCase, globalBatch: number, dp: number): numbe
 /** Stacks whose tables list interleaving leave it out when it is off; elsewhere an unknown is a range. */
 function interleavings(run: TrainingCase, layers: number, pp: number): number[] {
   if (run.vpp) return [run.vpp];
-  if (run.schedule === "interleaved") return [4];
+  if (run.schedule === "interleaved") return [2, 4, 8].filter((vpp) => Math.ceil(layers / pp) >= vpp);
   if (pp === 1 || run.family === "bloom") return [1];
-  if (["bridge", "mindspeed", "torchtitan", "deepspeed", "fsdp"].includes(run.stack)) return [1];
+  // NVIDIA's tables of fine-tuning have no column for it.
+  const listed = run.stack !== "bridge" || !/-(?:SFT|LoRA)$/.test(run.id);
+  if (listed && ["bridge", "mindspeed", "torchtitan", "deepspeed", "fsdp"].includes(run.stack)) return [1];
   // Stages need not be equal: Llama 3's 126 layers run interleaved on 16 stages.
   return [1, 2, 4, 6].filter((vpp) => vpp === 1 || Math.ceil(layers / pp) >= vpp);
 }
 
 function recomputes(run: TrainingCase): Layout["recompute"][] {
   if (run.recompute) return [run.recompute];
-  return run.fusedAttention ? ["none", "selective"] : ["selective", "full"];
+  // NVIDIA's recipes recompute modules of a layer; others know only whole layers beyond that.
+  const modules = run.stack === "bridge" || run.stack === "megatron-core" || run.stack === "megascale";
+  if (modules && run.fusedAttention) return ["none", "selective"];
+  return run.fusedAttention ? ["none", "selective", "full"] : ["selective", "full"];
 }
 
 function fits(run: TrainingCase, hardware: Hardware, setting: Setting): boolean {
@@ -203,7 +226,7 @@ export function predictMemory({ run, hardware, settings }: PreparedCase): number
   return setting ? deviceMemory(setupOf(run, hardware, setting, guessedConstants), setting.layout).total : null;
 }
 
-function setupOf(run: TrainingCase, hardware: Hardware, setting: Setting, constants: Constants): StepSetup {
+export function setupOf(run: TrainingCase, hardware: Hardware, setting: Setting, constants: Constants): StepSetup {
   return {
     shape: setting.shape,
     hardware,
@@ -217,6 +240,7 @@ function setupOf(run: TrainingCase, hardware: Hardware, setting: Setting, consta
     tensorOverlap: run.tensorOverlap,
     forcedBalance: run.forcedBalance,
     staticRouting: run.staticRouting,
+    capacityFactor: run.capacityFactor,
     adaptersOnly: run.adaptersOnly,
     rowwiseScaling: run.rowwiseScaling,
     blockScaled: run.blockScaled,

@@ -132,7 +132,11 @@ export const TrainingCase = z.strictObject({
   tensorOverlap: flag,
   forcedBalance: flag,
   staticRouting: flag,
+  /** Slots per expert over the mean load where experts compute a fixed number of slots; 1 where they do not. */
+  capacityFactor: z.number().min(1).default(1),
   adaptersOnly: flag,
+  /** Mean length of the documents packed into a sequence where attention stays inside each; null when it does not. */
+  documentTokens: unknownAmount,
   offloadedOptimizer: flag,
   compiled: flag,
   /** Years of the software's release since January 2026, where a stack's releases are told apart. */
@@ -195,6 +199,8 @@ function recomputeOf(text: string | null | undefined): Recompute | null {
   const words = text.toLowerCase();
   if (words.startsWith("none") || words.startsWith("no ") || words.includes("no-recompute") || words === "seqparallel")
     return "none";
+  // One recomputed layer of a stage's ten is nearer to selective recompute than to full.
+  if (/block num_layers=1\b/.test(words)) return "selective";
   if (words.startsWith("full") && !/num_layers=\d+ \(/.test(words)) return "full";
   if (words.includes("full block") || words.includes("full uniform")) return "full";
   return "selective";
@@ -204,7 +210,8 @@ function scheduleOf(row: TrainingRow): Schedule | null {
   const words = `${row.parallelism?.schedule ?? ""}`.toLowerCase();
   if (words.includes("dualpipe")) return "dualpipe";
   if (words.includes("zero")) return "zero-bubble";
-  if (/interleaved1f1b/.test(row.id)) return "interleaved";
+  if (/interleaved1f1b/.test(row.id) || /interleaved schedule|with interleaving/i.test(row.notes ?? ""))
+    return (row.parallelism?.pp ?? 1) > 1 ? "interleaved" : null;
   return (row.parallelism?.vpp ?? 1) > 1 ? "interleaved" : null;
 }
 
@@ -309,6 +316,15 @@ function measuredOf(row: TrainingRow): { quantity: Quantity; measured: number } 
   return null;
 }
 
+/** DeepSpeed's pipeline engine does not interleave (deepspeed.ai/tutorials/pipeline). */
+const deepspeedPipelines = /^(?:mtnlg|gpt-neox|glm130b|bloom)/;
+
+/**
+ * Instruction data and encyclopedia articles, which MindSpeed's packed examples train on, are some hundred tokens long; as
+ * attention within them costs next to nothing, the figure does not matter much.
+ */
+const usualDocumentTokens = 512;
+
 const known = (value: number | null | undefined): number | null => value ?? null;
 
 /** Everything the model needs of a row, or the reason why there is nothing to predict. */
@@ -320,8 +336,9 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
   const [stack, fused] = stackOf(row);
   const words = `${row.id} ${row.notes ?? ""} ${row.task ?? ""}`.toLowerCase();
   const p = row.parallelism ?? {};
-  // torchtitan's "local batch" is what a pipeline cuts into micro-batches of its own.
+  // torchtitan's "local batch" is what a pipeline cuts, by default into as many micro-batches as it has stages.
   const pipelined = stack === "torchtitan" && (p.pp ?? 1) > 1;
+  const stages = pipelined ? (p.pp ?? 1) : 1;
   return {
     id: row.id,
     family: row.family ?? "other",
@@ -331,13 +348,13 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
     devices: known(row.num_devices),
     seq: known(row.model.seq_len),
     globalBatch: known(row.global_batch) ?? (pipelined && row.micro_batch && p.dp ? row.micro_batch * p.dp : null),
-    microBatch: pipelined ? null : known(row.micro_batch),
+    microBatch: row.micro_batch ? Math.max(1, Math.floor(row.micro_batch / stages)) : null,
     tp: known(p.tp),
     pp: known(p.pp),
     dp: known(p.dp),
     ep: known(p.ep),
     cp: known(p.cp),
-    vpp: known(p.vpp),
+    vpp: known(p.vpp) ?? (deepspeedPipelines.test(row.id) ? 1 : null),
     zero: stageOf(p.zero_stage),
     recompute: recomputeOf(row.recompute),
     schedule: scheduleOf(row),
@@ -350,20 +367,22 @@ export function trainingCase(row: TrainingRow): TrainingCase | { reason: string 
       stack === "bridge" ||
       stack === "megascale" ||
       stack === "megatron-core" ||
-      p.mc2 === true ||
+      (p.mc2 ?? stack === "mindspeed") ||
       /asynctp/.test(words.replaceAll(" ", "")),
     forcedBalance: !/dropless/.test(words) || /force-balance|forced-balance/.test(words),
     staticRouting: /tokendrop|token drop/.test(
       `${words} ${row.model.name.toLowerCase()}`.replace("name says tokendrop", ""),
     ),
+    capacityFactor: Math.max(1, Number(/capacity factor (\d+(?:\.\d+)?)/.exec(words)?.[1] ?? 1)),
     adaptersOnly: /\blora\b/.test(words),
+    documentTokens: /packed pre-training/.test(words) ? usualDocumentTokens : null,
     offloadedOptimizer: /cpu adamw offload/.test(words) && p.zero_stage === 3,
-    compiled: stack !== "torchtitan" || /compile|async|nanotron/.test(words),
+    compiled: fusedPasses(stack, words, p.mc2),
     attentionAge: attentionAge(stack, words),
     interBytesPerSecond: networkOf(row),
     intraBytesPerSecond: linkOf(row),
     blockScaled: /mx|nvfp4/.test((row.precision ?? "").toLowerCase()),
-    releaseYears: stack === "bridge" ? releaseOf(row) : 0,
+    releaseYears: stack === "bridge" ? releaseOf(row) : stack === "mindspeed" ? publishedYears(row.id) : 0,
     ...measurement,
     convention: conventionOf(row, stack),
     totalTokens: row.measured.total_tokens || null,
@@ -399,6 +418,19 @@ function releaseOf(row: TrainingRow): number {
     /\b(2[3-9])\.(0[1-9]|1[0-2])\b/.exec(`${row.id} ${row.notes ?? ""}`) ?? /nemo(2[3-9])(0[1-9]|1[0-2])/.exec(row.id);
   // Before Megatron Bridge (mid-2025) the software was another one, and its age says nothing about this one.
   return version ? Math.max(-0.5, Number(version[1]) - 26 + (Number(version[2]) - 1) / 12) : 0;
+}
+
+/** Years between January 2026 and the month in an id such as `mindspeed2410-…` or `mindspeed-mfu-2024-12-…`; 0 without one. */
+function publishedYears(id: string): number {
+  const month = /^mindspeed(2\d)(\d\d)-|-20(2\d)-(\d\d)-/.exec(id);
+  const year = Number(month?.[1] ?? month?.[3]);
+  return month ? year - 26 + (Number(month[2] ?? month[4]) - 1) / 12 : 0;
+}
+
+/** MindSpeed's example scripts switch their fused kernels on together, MC2 among them; torchtitan's passes are fused by its compiler. */
+function fusedPasses(stack: Stack, words: string, mc2: boolean | null | undefined): boolean {
+  if (stack === "mindspeed") return mc2 !== false;
+  return stack !== "torchtitan" || /compile|async|nanotron/.test(words);
 }
 
 /** Bytes of a note such as `56GB`, which tools mean as GiB; null when it holds no number. */

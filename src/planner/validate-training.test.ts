@@ -16,8 +16,8 @@ const summary = summarize(rows);
 
 test("the published runs are predicted as well as docs/validation.md says", () => {
   expect(summary.unpredicted / summary.count).toBeLessThanOrEqual(0.03);
-  expect(summary.median ?? 1).toBeLessThan(0.055);
-  expect(summary.p90 ?? 1).toBeLessThan(0.26);
+  expect(summary.median ?? 1).toBeLessThan(0.045);
+  expect(summary.p90 ?? 1).toBeLessThan(0.17);
   expect(Math.abs(summary.bias ?? 1)).toBeLessThan(0.03);
 });
 
