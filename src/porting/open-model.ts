@@ -9,8 +9,6 @@ import { CorruptCheckpoint } from "../checkpoint/corrupt-checkpoint.ts";
 import { float32View, type Tensor, type TensorInfo } from "../checkpoint/dtype.ts";
 import { manifestName } from "../checkpoint/integrity.ts";
 import type { Manifest } from "../checkpoint/manifest.ts";
-import { openSafetensors, type SafetensorsFile } from "../checkpoint/safetensors-file.ts";
-import { MalformedSafetensors } from "../checkpoint/safetensors-header.ts";
 import { weightsFile } from "../checkpoint/training-state.ts";
 import { newestVerified, verifyCheckpoint } from "../checkpoint/verify-checkpoint.ts";
 import { streamedWeightsSha256 } from "../checkpoint/weights-digest.ts";
@@ -18,8 +16,7 @@ import { deepseekV3 } from "../engine/model/deepseek.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import type { DeepseekConfig } from "../spec/deepseek-config.ts";
 import { fromModelConfig } from "./model-config.ts";
-
-export const exportedWeights = "model.safetensors";
+import { isQuantized, type ModelWeights, openExportedWeights, openWeightFile } from "./model-weights.ts";
 
 export interface OpenedModel {
   readonly kind: "checkpoint" | "export";
@@ -30,7 +27,12 @@ export interface OpenedModel {
   readonly tokenizer: string;
   /** The checkpoint's manifest; an export has none. */
   readonly manifest: Manifest | undefined;
-  readonly weights: SafetensorsFile;
+  readonly weights: ModelWeights;
+  /**
+   * How the weights are stored: as the numbers that they are, or as signed bytes and a scale a row (ModelSlim's W8A8_DYNAMIC), which are
+   * read as the float32 that they stand for. Whoever computes with those emulates the target's weights, not its activations.
+   */
+  readonly stored: "float" | "w8a8-dynamic";
   /** The model's parameters as they are stored, sorted by name. */
   readonly parameters: readonly TensorInfo[];
   close(): void;
@@ -80,8 +82,9 @@ async function openCheckpoint(path: string): Promise<OpenedModel> {
     throw error;
   });
   const { tokenizer } = manifest;
-  return open(join(path, weightsFile), {
+  return open(openWeightFile(join(path, weightsFile)), {
     kind: "checkpoint",
+    stored: "float",
     path,
     config: manifest.model,
     tokenizer: tokenizer.kind === "byte" ? "byte" : tokenizer.path,
@@ -100,14 +103,15 @@ function openExport(path: string): OpenedModel {
   }
   const config = fromModelConfig(json, configPath);
   const tokenizer = join(path, "tokenizer.json");
-  return open(join(path, exportedWeights), { kind: "export", path, config, tokenizer, manifest: undefined });
+  const stored = isQuantized(path) ? "w8a8-dynamic" : "float";
+  return open(openExportedWeights(path), { kind: "export", stored, path, config, tokenizer, manifest: undefined });
 }
 
 function open(
-  file: string,
-  model: Pick<OpenedModel, "kind" | "path" | "config" | "tokenizer" | "manifest">,
+  weights: ModelWeights,
+  model: Pick<OpenedModel, "kind" | "stored" | "path" | "config" | "tokenizer" | "manifest">,
 ): OpenedModel {
-  const weights = openWeights(file);
+  const file = weights.path;
   try {
     const parameters = deepseekV3(model.config).parameters.map(({ name, shape }) => {
       const stored = weights.tensors.get(name);
@@ -122,18 +126,6 @@ function open(
     return { ...model, weights, parameters, close: () => weights.close() };
   } catch (error) {
     weights.close();
-    throw error;
-  }
-}
-
-function openWeights(file: string): SafetensorsFile {
-  try {
-    return openSafetensors(file);
-  } catch (error) {
-    if (error instanceof MalformedSafetensors) throw new BadInput(`${file}: ${error.message}; export or copy it again`);
-    if (error instanceof Error && "code" in error) {
-      throw new BadInput(`${file}: cannot be read (${String(error.code)}); give a directory with all its files`);
-    }
     throw error;
   }
 }
