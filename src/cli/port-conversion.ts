@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { AscendChip } from "../catalog/ascend-serving.ts";
 import { openCheckpointSource } from "../porting/convert/checkpoint-source.ts";
 import { describeConversion } from "../porting/convert/conversion-plan.ts";
-import { convert } from "../porting/convert/convert.ts";
+import { type ConversionRequest, convert } from "../porting/convert/convert.ts";
 import type { WeightFormat } from "../porting/convert/recipes.ts";
 import { verifyConversion } from "../porting/convert/verify-conversion.ts";
 import { printDocument, words } from "./output.ts";
@@ -30,7 +30,7 @@ function isExport(path: string): boolean {
 }
 
 export async function runConversion(
-  request: { source: string; destination: string; format: WeightFormat; threads: number | undefined },
+  request: Omit<ConversionRequest, "source" | "onProgress" | "signal"> & { readonly source: string },
   { json, signal }: Output,
 ): Promise<void> {
   // A checkpoint's own file is read: no export in between, so weights go from float32 to signed bytes in one rounding.

@@ -18,8 +18,9 @@ import { type Destination, openDestination } from "./destination.ts";
 import { copiesOf, json, tokenizerFiles } from "./export-files.ts";
 import { type ExportFormat, toGenerationConfig, toModelConfig } from "./model-config.ts";
 import { exportedWeights } from "./model-weights.ts";
-import { bindWeights } from "./onnx-weights.ts";
+import { bindWeights, tensorsOfFile } from "./onnx-weights.ts";
 import { float32Of, type OpenedModel, openModel, storedWeightsSha256 } from "./open-model.ts";
+import { operatorsOf, servingGraphs } from "./serving-graphs.ts";
 
 export interface PortRequest {
   /** A checkpoint, a run directory or an exported directory. */
@@ -28,6 +29,8 @@ export interface PortRequest {
   readonly format: ExportFormat;
   /** Whose toolkit must know every operator of the graphs. */
   readonly platform: Platform;
+  /** Makes every shape in the graphs fixed, for texts of so many tokens; undefined leaves them dynamic. */
+  readonly capacityTokens?: number | undefined;
   /** What an emulated pool's `emulate` adds: operators that it lacks, and the only number formats that it has. */
   readonly unsupportedOps?: readonly string[];
   readonly precisions?: readonly Precision[] | undefined;
@@ -64,8 +67,8 @@ export async function port(request: PortRequest): Promise<PortReport> {
   const model = await openModel(request.source);
   try {
     const programs = deepseekV3(model.config);
-    const graphs = { "prefill.onnx": programs.prefill(), "decode.onnx": programs.decode() };
-    const operators = operatorsOf(Object.values(graphs), request.format);
+    const graphs = servingGraphs(programs, request.capacityTokens);
+    const operators = operatorsOf(Object.values(graphs), request.format === "bf16");
     checkCoverage({
       operators,
       operatorSet,
@@ -122,9 +125,11 @@ async function writeAll(
     safetensorsPieces(infos, (tensor) => [valuesOf(tensor)]),
   );
   const { bytes: header, header: layout } = encodeHeader(infos, safetensorsMetadata);
-  const placed = new Map(layout.tensors.map((entry) => [entry.name, entry]));
+  const placed = tensorsOfFile(exportedWeights, header.length, layout.tensors).map(
+    (tensor) => [tensor.name, tensor] as const,
+  );
   for (const [name, program] of Object.entries(graphs)) {
-    await add(name, [bindWeights(program, { file: exportedWeights, start: header.length, tensors: placed })]);
+    await add(name, [bindWeights(program, new Map(placed))]);
   }
   return files;
 }
@@ -145,12 +150,6 @@ function exportedTensors(
     infos: names.map((name) => ({ name, dtype: dtypeOf(name), shape: shapes.get(sourceOf(name)) ?? [] })),
     sourceOf,
   };
-}
-
-function operatorsOf(programs: readonly Program[], format: ExportFormat): string[] {
-  const operators = new Set(programs.flatMap((program) => program.operators));
-  if (format === "bf16") operators.add("Cast");
-  return [...operators].sort();
 }
 
 function reportOf(

@@ -12,6 +12,7 @@ import { convertedConfig } from "./config-text.ts";
 import { descriptionName, descriptionOf, indexNames, indexOf } from "./description.ts";
 import { openHuggingFaceSource } from "./hugging-face-source.ts";
 import type { ModelSource, SourceOrigin } from "./model-source.ts";
+import { type GraphRequest, graphFiles } from "./onnx-graphs.ts";
 import { type Progress, trackProgress } from "./progress.ts";
 import { recipesFor, type WeightFormat } from "./recipes.ts";
 import { runTasks } from "./run-tasks.ts";
@@ -26,7 +27,9 @@ export interface ConversionRequest {
   readonly source: string | ModelSource;
   readonly destination: string;
   readonly format: WeightFormat;
-  /** Threads that convert; by default as many as there are processors, at most 8, and none for a small model. */
+  /** Adds ONNX graphs that read the converted shards (`bf16` only). */
+  readonly graphs?: GraphRequest | undefined;
+  /** Threads that convert; by default two a processor, at most 8, and none for a small model. */
   readonly threads?: number | undefined;
   /** Most tensor bytes in a shard; by default the format's rule. */
   readonly shardBytesMax?: number | undefined;
@@ -59,14 +62,17 @@ export interface Conversion {
 }
 
 const threadsMax = 8;
+/** A thread that waits for the disk leaves its processor to another. */
+const threadsPerProcessor = 2;
 /** Below this many bytes a thread would take longer to start than to work. */
 const smallBytes = 64 << 20;
 
 /** Reads headers and scales only. BadInput for a source that could not be converted in full. */
-export function planConversion({ source: given, format, shardBytesMax }: ConversionRequest): Conversion {
+export function planConversion({ source: given, format, shardBytesMax, graphs }: ConversionRequest): Conversion {
   const source = typeof given === "string" ? openHuggingFaceSource(given) : given;
   const shards = layShards(recipesFor(source, format), format, shardBytesMax);
   const made = new Map(source.made);
+  for (const [name, onnx] of graphs ? graphFiles(source, shards, graphs) : []) made.set(name, onnx);
   if (format === "w8a8-dynamic") made.set(descriptionName, descriptionOf(shards));
   made.set("config.json", convertedConfig(source.config));
   made.set(indexNames[format], indexOf(shards));
@@ -168,7 +174,7 @@ export function placeOf({ path, given }: ModelSource): { path: string; given: st
 }
 
 export function threadsFor({ threads }: ConversionRequest, totalBytes: number): number {
-  return threads ?? (totalBytes < smallBytes ? 0 : Math.min(availableParallelism(), threadsMax));
+  return threads ?? (totalBytes < smallBytes ? 0 : Math.min(threadsPerProcessor * availableParallelism(), threadsMax));
 }
 
 /** A source that changed while it was read has been converted to something that never was. */
