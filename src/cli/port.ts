@@ -89,6 +89,9 @@ async function dispatch(
     return runPlan({ source, format: to }, { chip, toolkit }, { json });
   }
   if (destination === undefined) throw new BadInput("port: no directory to write to; give one after the source");
+  if (capacity !== undefined && to !== "onnx" && streams) {
+    throw new BadInput(`--capacity: fixes the shapes of ONNX graphs, --to ${to} writes none; add --to onnx`);
+  }
   if (streams) {
     const format = to === "w8a8-dynamic" ? to : "bf16";
     const graphs = to === "onnx" ? { platform, capacityTokens: capacity } : undefined;
