@@ -1,11 +1,12 @@
 /**
  * Measures `port` on synthetic checkpoints: speed beside a copy of the same bytes on the same disk, and peak memory.
- *   npm run bench -- port [--gigabytes 2] [--full] [--write]
+ *   npm run bench -- port [--gigabytes 2] [--threads N] [--full [--layers 10-14]] [--write]
  * `--full` goes through all 688.6 GB of DeepSeek-V3's shape: shards whose weights are holes in a sparse file (they read as zeros) and
- * whose scales are written; the output is hashed and dropped. Without it a checkpoint of about that many gigabytes is written, copied
- * and converted for real.
+ * whose scales are written; the output is hashed and dropped. `--layers` does so for the shards of these layers alone, and says so.
+ * Without `--full` a checkpoint of about that many gigabytes is written, copied and converted for real.
  */
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,8 @@ import { provenance, writeBlock } from "./block.mjs";
 const { values } = parseArgs({
   options: {
     gigabytes: { type: "string", default: "2" },
+    threads: { type: "string" },
+    layers: { type: "string" },
     full: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
     // What the measured process is told.
@@ -26,35 +29,53 @@ const { values } = parseArgs({
 if (values.job) await measured(JSON.parse(values.job));
 else main();
 
-/** One conversion in a process of its own, so that its peak memory is its own. */
-async function measured({ source, destination, format, drop }) {
-  const { convert, planConversion, placeOf, threadsFor } = await import("../dist/porting/convert/convert.js");
-  const { runTasks } = await import("../dist/porting/convert/run-tasks.js");
+/** One conversion in a process of its own, so that its peak memory, all threads included, is its own. */
+async function measured({ source, destination, format, drop, threads, layers, shardBytesMax }) {
+  const { convert } = await import("../dist/porting/convert/convert.js");
   const start = performance.now();
   const onProgress = (line) => process.stderr.write(`  ${line}\n`);
-  if (drop) {
-    const plan = planConversion({ source, destination, format });
-    const total = plan.shards.reduce((sum, shard) => sum + shard.bytes, 0);
-    let done = 0;
-    const tasks = plan.shards.map((shard) => ({
-      kind: "write",
-      bytes: shard.bytes,
-      shard: { ...shard, path: undefined },
-    }));
-    await runTasks(tasks, {
-      source: placeOf(plan.source),
-      threads: threadsFor({}, total),
-      onBytes: (bytes) => {
-        done += bytes;
-      },
-      onDone: (_task, file) =>
-        onProgress(`${file.name} ${file.sha256.slice(0, 12)} ${((100 * done) / total).toFixed(1)} %`),
-    });
-  } else await convert({ source, destination, format, onProgress });
+  const request = { source, destination, format, threads, shardBytesMax, onProgress };
+  const part = drop ? await convertAndDrop(request, layers) : {};
+  if (!drop) await convert(request);
   const seconds = (performance.now() - start) / 1000;
   const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
   const cpuSeconds = (userCPUTime + systemCPUTime) / 1e6;
-  process.stdout.write(JSON.stringify({ seconds, cpuSeconds, peakBytes: maxRSS * 1024 }));
+  process.stdout.write(JSON.stringify({ seconds, cpuSeconds, peakBytes: maxRSS * 1024, ...part }));
+}
+
+/** Every shard, or those that hold a tensor of `layers`, hashed and dropped; gives the bytes read and a hash over the hashes. */
+async function convertAndDrop(request, layers) {
+  const { planConversion, placeOf, threadsFor } = await import("../dist/porting/convert/convert.js");
+  const { runTasks } = await import("../dist/porting/convert/run-tasks.js");
+  const { trackProgress } = await import("../dist/porting/convert/progress.js");
+  const plan = planConversion(request);
+  const layerOf = ({ name }) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? Number.NaN);
+  const [first, last] = layers ?? [0, Number.POSITIVE_INFINITY];
+  const shards = plan.shards.filter(
+    ({ tensors }) => !layers || tensors.some((tensor) => layerOf(tensor) >= first && layerOf(tensor) <= last),
+  );
+  const total = shards.reduce((sum, shard) => sum + shard.bytes, 0);
+  const progress = trackProgress(total, request.onProgress);
+  const hashes = new Map();
+  await runTasks(
+    shards.map((shard) => ({ kind: "write", bytes: shard.bytes, shard: { ...shard, path: undefined } })),
+    {
+      source: placeOf(plan.source),
+      threads: threadsFor(request, total),
+      onBytes: (bytes) => progress.add(bytes),
+      onDone: (_task, file) => hashes.set(file.name, file.sha256),
+    },
+  );
+  const sha256 = createHash("sha256");
+  for (const name of [...hashes.keys()].sort()) sha256.update(`${hashes.get(name)}  ${name}\n`);
+  const read = new Map(
+    shards.flatMap(({ tensors }) =>
+      tensors.flatMap(({ recipe }) =>
+        [recipe.from, recipe.scale].flatMap((from) => (from ? [[from.name, from.bytes]] : [])),
+      ),
+    ),
+  );
+  return { sourceBytes: [...read.values()].reduce((sum, bytes) => sum + bytes, 0), sha256: sha256.digest("hex") };
 }
 
 async function main() {
@@ -64,44 +85,57 @@ async function main() {
   const root = mkdtempSync(join(tmpdir(), "dualgauge-bench-"));
   try {
     const source = join(root, "source");
-    // One layer with experts at full width holds about 11.5 GB; fewer experts make it smaller.
-    const experts = Math.max(1, Math.round((Number(values.gigabytes) * 1e9 - 1.4e9) / 44e6 / 2));
-    const shape = values.full
-      ? deepseekV3Shape
-      : { ...smallerShape(2, { layers: 3, experts: 4 * experts }), block: 128 };
+    const { full, write } = values;
+    const layers = values.layers?.split("-").map(Number);
+    // Two layers with experts at half width; 11 MB an expert and layer, 0.8 GB for the rest.
+    const experts = Math.max(1, Math.round((Number(values.gigabytes) * 1e9 - 0.8e9) / 11e6 / 2 / 4));
+    const shape = full ? deepseekV3Shape : { ...smallerShape(2, { layers: 3, experts: 4 * experts }), block: 128 };
     process.stderr.write("writing the source …\n");
-    const bytes = writeSyntheticCheckpoint(source, shape, {
-      sparse: values.full,
-      shardBytes: values.full ? 4.3e9 : 5e8,
-    });
+    const bytes = writeSyntheticCheckpoint(source, shape, { sparse: full, shardBytes: full ? 4.3e9 : 5e8 });
     const rows = [];
+    const hashes = [];
     for (const format of ["bf16", "w8a8-dynamic"]) {
       const destination = join(root, format);
-      const copySeconds = values.full ? undefined : copyAll(source, join(root, "copy"));
-      const result = convertApart({ source, destination, format, drop: values.full });
+      const job = { source, destination, format, drop: full, layers };
+      if (values.threads) job.threads = Number(values.threads);
+      // So that a small checkpoint has work for every processor, as a large one has.
+      if (!full) job.shardBytesMax = 2.5e8;
+      const before = full ? undefined : copyAll(source, join(root, "copy"));
+      const result = convertApart(job);
+      const after = full ? undefined : copyAll(destination, join(root, "copy"));
       rmSync(destination, { recursive: true, force: true });
-      rows.push(rowOf(format, bytes, copySeconds, result));
+      if (result.sha256) hashes.push(`${format} ${result.sha256}`);
+      rows.push(rowOf(format, result.sourceBytes ?? bytes, { before, after }, result));
     }
-    const text = `## Porting a checkpoint${values.full ? " of 688.6 GB" : ""}
-
-${values.full ? "All 91,991 tensors of DeepSeek-V3's shape from sparse shards (weights read as zeros, scales are real); the output is hashed and dropped, so no disk is measured." : "A synthetic checkpoint of DeepSeek-V3's naming at half width; the copy is made right before each conversion, both are flushed."}
-
-| to | source | seconds | source MB/s | source MB per second of processor | speed beside a copy of the source | peak memory |
-|---|--:|--:|--:|--:|--:|--:|
-${rows.join("\n")}
-
-${provenance()}.`;
+    const text = textOf(rows, hashes, values.layers);
     process.stdout.write(`${text}\n`);
-    const command = `npm run bench -- port${values.full ? " --full" : ""} --write`;
-    if (values.write) writeBlock(fileURLToPath(new URL("../docs/performance.md", import.meta.url)), command, text);
+    const command = `npm run bench -- port${full ? " --full" : ""} --write`;
+    if (write) writeBlock(fileURLToPath(new URL("../docs/performance.md", import.meta.url)), command, text);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
 }
 
-function rowOf(format, bytes, copySeconds, { seconds, cpuSeconds, peakBytes }) {
-  const beside = copySeconds === undefined ? "–" : (copySeconds / seconds).toFixed(2);
-  return `| ${[format, `${(bytes / 1e9).toFixed(1)} GB`, seconds.toFixed(1), (bytes / 1e6 / seconds).toFixed(0), (bytes / 1e6 / cpuSeconds).toFixed(0), beside, `${(peakBytes / 2 ** 20).toFixed(0)} MiB`].join(" | ")} |`;
+function textOf(rows, hashes, layers) {
+  const { full } = values;
+  const share = layers ? ` (the shards of layers ${layers} of 61 only)` : "";
+  const what = full
+    ? `DeepSeek-V3's shape of 91,991 tensors from sparse shards (weights read as zeros, scales are real); the output is hashed and dropped, so no disk is measured. Hash over the shards' hashes: ${hashes.join("; ")}.`
+    : "A synthetic checkpoint of DeepSeek-V3's naming at half width. The source is copied right before each conversion and the result right after; all are flushed. Memory is the process's peak with all its threads.";
+  return `## Porting a checkpoint${full ? ` of 688.6 GB${share}` : ""}
+
+${what}
+
+| to | source | seconds | source MB/s | source MB per second of processor | speed beside copying the source | beside copying the result | peak memory |
+|---|--:|--:|--:|--:|--:|--:|--:|
+${rows.join("\n")}
+
+${provenance()}.`;
+}
+
+function rowOf(format, bytes, { before, after }, { seconds, cpuSeconds, peakBytes }) {
+  const beside = (copySeconds) => (copySeconds === undefined ? "–" : (copySeconds / seconds).toFixed(2));
+  return `| ${[format, `${(bytes / 1e9).toFixed(1)} GB`, seconds.toFixed(1), (bytes / 1e6 / seconds).toFixed(0), (bytes / 1e6 / cpuSeconds).toFixed(0), beside(before), beside(after), `${(peakBytes / 2 ** 20).toFixed(0)} MiB`].join(" | ")} |`;
 }
 
 function convertApart(job) {

@@ -5,8 +5,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { AscendChip } from "../catalog/ascend-serving.ts";
+import { openCheckpointSource } from "../porting/convert/checkpoint-source.ts";
 import { describeConversion } from "../porting/convert/conversion-plan.ts";
-import { convert } from "../porting/convert/convert.ts";
+import { type ConversionRequest, convert } from "../porting/convert/convert.ts";
 import type { WeightFormat } from "../porting/convert/recipes.ts";
 import { verifyConversion } from "../porting/convert/verify-conversion.ts";
 import { printDocument, words } from "./output.ts";
@@ -24,11 +25,18 @@ export function isHuggingFace(path: string): boolean {
   return has("config.json") && !has("manifest.json") && !has("prefill.onnx");
 }
 
+function isExport(path: string): boolean {
+  return existsSync(join(path, "config.json")) && !existsSync(join(path, "manifest.json"));
+}
+
 export async function runConversion(
-  request: { source: string; destination: string; format: WeightFormat; threads: number | undefined },
+  request: Omit<ConversionRequest, "source" | "onProgress" | "signal"> & { readonly source: string },
   { json, signal }: Output,
 ): Promise<void> {
-  const report = await convert({ ...request, signal, onProgress });
+  // A checkpoint's own file is read: no export in between, so weights go from float32 to signed bytes in one rounding.
+  const source = isHuggingFace(request.source) || isExport(request.source) ? request.source : undefined;
+  const opened = source ?? (await openCheckpointSource(request.source));
+  const report = await convert({ ...request, source: opened, signal, onProgress });
   if (json) printDocument(report);
   else words({}).print(conversionLines(report, request.destination));
 }

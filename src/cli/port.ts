@@ -21,6 +21,7 @@ interface Options {
   readonly chip: AscendChip;
   readonly toolkit: string;
   readonly threads?: number;
+  readonly capacity?: number;
   readonly json?: true;
 }
 
@@ -37,7 +38,8 @@ export function register(program: Command): void {
     .option("--verify", "read back what port wrote to <source> and check every byte")
     .addOption(new Option("--chip <chip>", "target of --plan").choices(ascendChips).default("ascend910b"))
     .option("--toolkit <version>", "CANN version of the target of --plan", "9.1.0")
-    .option("--threads <count>", "threads that convert (default: one a processor, at most 8)", threadCount)
+    .option("--threads <count>", "threads that convert (default: two a processor, at most 8)", threadCount)
+    .option("--capacity <tokens>", "fix every shape in the ONNX graphs, as Ascend's ATC wants it", tokenCount)
     .addOption(
       new Option("--platform <platform>", "whose toolkit must know every operator")
         .choices(["ascend", "nvidia"])
@@ -50,6 +52,11 @@ export function register(program: Command): void {
 
 function threadCount(text: string): number {
   if (!/^[1-8]$/.test(text)) throw new InvalidArgumentError("give 1 to 8");
+  return Number(text);
+}
+
+function tokenCount(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError("give a whole number of tokens from 1");
   return Number(text);
 }
 
@@ -72,9 +79,9 @@ async function dispatch(
   options: Options,
   signal: AbortSignal,
 ): Promise<void> {
-  const { to, json, threads, chip, toolkit } = options;
+  const { to, json, threads, chip, toolkit, platform, capacity } = options;
   if (options.verify) return runVerify(source, { json, signal });
-  const streams = to === "w8a8-dynamic" || ((to === "bf16" || options.plan) && isHuggingFace(source));
+  const streams = to === "w8a8-dynamic" || ((to === "bf16" || to === "onnx" || options.plan) && isHuggingFace(source));
   if (options.plan) {
     if (!streams || to === "onnx" || to === "fp32") {
       throw new BadInput("--plan: answers for a Hugging Face directory --to bf16 or w8a8-dynamic; give one of these");
@@ -82,9 +89,13 @@ async function dispatch(
     return runPlan({ source, format: to }, { chip, toolkit }, { json });
   }
   if (destination === undefined) throw new BadInput("port: no directory to write to; give one after the source");
+  if (capacity !== undefined && to !== "onnx" && streams) {
+    throw new BadInput(`--capacity: fixes the shapes of ONNX graphs, --to ${to} writes none; add --to onnx`);
+  }
   if (streams) {
     const format = to === "w8a8-dynamic" ? to : "bf16";
-    return runConversion({ source, destination, format, threads }, { json, signal });
+    const graphs = to === "onnx" ? { platform, capacityTokens: capacity } : undefined;
+    return runConversion({ source, destination, format, threads, graphs }, { json, signal });
   }
   await portEmbedded(source, destination, options, signal);
 }
@@ -93,12 +104,12 @@ async function dispatch(
 async function portEmbedded(
   source: string,
   destination: string,
-  { to, platform, json }: Options,
+  { to, platform, capacity, json }: Options,
   signal: AbortSignal,
 ): Promise<void> {
   const progress = words({ json: true });
   const report = await port({
-    ...{ source, destination, platform, signal },
+    ...{ source, destination, platform, signal, capacityTokens: capacity },
     format: to === "fp32" ? "fp32" : "bf16",
     onProgress: (text) => progress.print([line(text, "quiet")]),
   });

@@ -1,8 +1,9 @@
 /**
- * Turns a program, whose parameters are inputs, into an ONNX file whose parameters lie in the safetensors file beside it.
+ * Turns a program, whose parameters are inputs, into an ONNX file whose parameters lie in the safetensors files beside it.
  * Knows: onnx.proto3's external data (a file, an offset, a length) and that a bfloat16 constant is cast before it is computed with.
  * Does not know: who computed the weights. Source: onnx/onnx docs/ExternalData.md and onnx.proto3 (field numbers).
  */
+import type { TensorInfo } from "../checkpoint/dtype.ts";
 import type { TensorEntry } from "../checkpoint/safetensors-header.ts";
 import { type Field, fieldsOf, Writer } from "../engine/protobuf.ts";
 
@@ -19,12 +20,23 @@ const onnxType = { F32: 1, BF16: 16 } as const;
 const attributeTypeInteger = 2;
 const externalLocation = 1;
 
-export interface ExternalWeights {
+/** Where a parameter's bytes lie. */
+export interface ExternalTensor extends TensorInfo {
   /** File name beside the ONNX file. */
   readonly file: string;
-  /** Bytes in front of the tensors' offsets. */
-  readonly start: number;
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** Byte in that file. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** By parameter name. */
+export type ExternalWeights = ReadonlyMap<string, ExternalTensor>;
+
+/** Every tensor of a safetensors file whose header has `headerBytes`, its length included. */
+export function tensorsOfFile(file: string, headerBytes: number, entries: readonly TensorEntry[]): ExternalTensor[] {
+  return entries.map(({ name, dtype, shape, begin, end }) => {
+    return { name, dtype, shape, file, offset: headerBytes + begin, bytes: end - begin };
+  });
 }
 
 /** The ONNX bytes of `program` with the parameters that it uses bound to `weights`; Error when one is not there or neither F32 nor BF16. */
@@ -48,8 +60,8 @@ function bindGraph(graph: Uint8Array, parameters: readonly string[], weights: Ex
   const entries = parameters
     .filter((name) => used.has(name))
     .map((name) => {
-      const entry = weights.tensors.get(name);
-      if (!entry) throw new Error(`${weights.file} has no tensor ${name}`);
+      const entry = weights.get(name);
+      if (!entry) throw new Error(`the weights have no tensor ${name}`);
       if (entry.dtype !== "F32" && entry.dtype !== "BF16")
         throw new Error(`${name} is ${entry.dtype}, not F32 or BF16`);
       return { entry, dtype: entry.dtype };
@@ -68,9 +80,9 @@ function bindGraph(graph: Uint8Array, parameters: readonly string[], weights: Ex
       for (const size of entry.shape) body.varint(field.tensor.dims, size);
       body.varint(field.tensor.dataType, onnxType[dtype]);
       body.text(field.tensor.name, dtype === "BF16" ? storedName(entry.name) : entry.name);
-      writePair(body, "location", weights.file);
-      writePair(body, "offset", String(weights.start + entry.begin));
-      writePair(body, "length", String(entry.end - entry.begin));
+      writePair(body, "location", entry.file);
+      writePair(body, "offset", String(entry.offset));
+      writePair(body, "length", String(entry.bytes));
       body.varint(field.tensor.dataLocation, externalLocation);
     });
   }

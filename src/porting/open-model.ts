@@ -2,15 +2,13 @@
  * Opens a trained model wherever it lies: a checkpoint, the newest verified one of a run, or an exported directory.
  * Knows: those three layouts and what makes them whole. Does not know: what the model is wanted for.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { fromBfloat16 } from "../checkpoint/bfloat16.ts";
 import { CorruptCheckpoint } from "../checkpoint/corrupt-checkpoint.ts";
 import { float32View, type Tensor, type TensorInfo } from "../checkpoint/dtype.ts";
 import { manifestName } from "../checkpoint/integrity.ts";
 import type { Manifest } from "../checkpoint/manifest.ts";
-import { openSafetensors, type SafetensorsFile } from "../checkpoint/safetensors-file.ts";
-import { MalformedSafetensors } from "../checkpoint/safetensors-header.ts";
 import { weightsFile } from "../checkpoint/training-state.ts";
 import { newestVerified, verifyCheckpoint } from "../checkpoint/verify-checkpoint.ts";
 import { streamedWeightsSha256 } from "../checkpoint/weights-digest.ts";
@@ -18,8 +16,7 @@ import { deepseekV3 } from "../engine/model/deepseek.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import type { DeepseekConfig } from "../spec/deepseek-config.ts";
 import { fromModelConfig } from "./model-config.ts";
-
-export const exportedWeights = "model.safetensors";
+import { isQuantized, type ModelWeights, openExportedWeights, openWeightFile } from "./model-weights.ts";
 
 export interface OpenedModel {
   readonly kind: "checkpoint" | "export";
@@ -30,7 +27,13 @@ export interface OpenedModel {
   readonly tokenizer: string;
   /** The checkpoint's manifest; an export has none. */
   readonly manifest: Manifest | undefined;
-  readonly weights: WeightFiles;
+  readonly weights: ModelWeights;
+  /**
+   * How the weights are stored: as the numbers that they are, or as signed bytes and a scale a row (ModelSlim's W8A8_DYNAMIC), which
+   * float32Of reads as the numbers that they stand for. Whoever computes with those emulates the target's weights, not its activations.
+   * Source of the format: Ascend/msmodelslim @3de0a3c4 docs/zh/user_guide/quantization_formats/ascendv1.md.
+   */
+  readonly stored: "float" | "w8a8-dynamic";
   /** The model's parameters as they are stored, sorted by name. */
   readonly parameters: readonly TensorInfo[];
   /** What the parameters' values depend on besides: scales of quantised weights. */
@@ -90,8 +93,9 @@ async function openCheckpoint(path: string): Promise<OpenedModel> {
     throw error;
   });
   const { tokenizer } = manifest;
-  return open([join(path, weightsFile)], {
+  return open(openWeightFile(join(path, weightsFile)), {
     kind: "checkpoint",
+    stored: "float",
     path,
     config: manifest.model,
     tokenizer: tokenizer.kind === "byte" ? "byte" : tokenizer.path,
@@ -110,14 +114,14 @@ function openExport(path: string): OpenedModel {
   }
   const config = fromModelConfig(json, configPath);
   const tokenizer = join(path, "tokenizer.json");
-  return open(weightFilesIn(path), { kind: "export", path, config, tokenizer, manifest: undefined });
+  const stored = isQuantized(path) ? "w8a8-dynamic" : "float";
+  return open(openExportedWeights(path), { kind: "export", stored, path, config, tokenizer, manifest: undefined });
 }
 
 function open(
-  files: readonly string[],
-  model: Pick<OpenedModel, "kind" | "path" | "config" | "tokenizer" | "manifest">,
+  weights: ModelWeights,
+  model: Pick<OpenedModel, "kind" | "stored" | "path" | "config" | "tokenizer" | "manifest">,
 ): OpenedModel {
-  const weights = openWeightFiles(files);
   const file = weights.path;
   try {
     const parameters = deepseekV3(model.config).parameters.map(({ name, shape }) => {
@@ -142,70 +146,6 @@ function open(
     return { ...model, weights, parameters, scales, close: () => weights.close() };
   } catch (error) {
     weights.close();
-    throw error;
-  }
-}
-
-/** One file or several shards, read by tensor. */
-export type WeightFiles = Pick<SafetensorsFile, "path" | "tensors" | "read" | "chunks" | "close">;
-
-/** The engine's own single file, or the shards of a conversion: ModelSlim's or Hugging Face's. */
-function weightFilesIn(path: string): string[] {
-  const names = readdirSync(path);
-  for (const pattern of [
-    /^model\.safetensors$/,
-    /^quant_model_weights-\d+-of-\d+\.safetensors$/,
-    /^model-\d+-of-\d+\.safetensors$/,
-  ]) {
-    const found = names.filter((name) => pattern.test(name)).sort();
-    if (found.length > 0) return found.map((name) => join(path, name));
-  }
-  return [join(path, exportedWeights)];
-}
-
-function openWeightFiles(files: readonly string[]): WeightFiles {
-  const [only, second] = files;
-  if (only !== undefined && second === undefined) return openWeights(only);
-  const opened: SafetensorsFile[] = [];
-  const close = (): void => {
-    for (const file of opened) file.close();
-  };
-  const owner = new Map<string, SafetensorsFile>();
-  try {
-    for (const path of files) {
-      const file = openWeights(path);
-      opened.push(file);
-      for (const name of file.tensors.keys()) {
-        if (owner.has(name)) throw new BadInput(`${path}: tensor ${name} is in another shard too; port it again`);
-        owner.set(name, file);
-      }
-    }
-  } catch (error) {
-    close();
-    throw error;
-  }
-  const fileOf = (name: string): SafetensorsFile => {
-    const file = owner.get(name);
-    if (!file) throw new RangeError(`no tensor ${name}`);
-    return file;
-  };
-  return {
-    path: dirname(only ?? ""),
-    tensors: new Map(opened.flatMap((file) => [...file.tensors])),
-    read: (name) => fileOf(name).read(name),
-    chunks: (name, chunkBytes) => fileOf(name).chunks(name, chunkBytes),
-    close,
-  };
-}
-
-function openWeights(file: string): SafetensorsFile {
-  try {
-    return openSafetensors(file);
-  } catch (error) {
-    if (error instanceof MalformedSafetensors) throw new BadInput(`${file}: ${error.message}; export or copy it again`);
-    if (error instanceof Error && "code" in error) {
-      throw new BadInput(`${file}: cannot be read (${String(error.code)}); give a directory with all its files`);
-    }
     throw error;
   }
 }

@@ -2,9 +2,7 @@
  * Writes a trained model so that the other vendor's stack can load it: Hugging Face files and ONNX graphs.
  * Knows: which files an export has and in which order they are written. Does not know: the command line, serving.
  */
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { toBfloat16 } from "../checkpoint/bfloat16.ts";
 import type { TensorInfo } from "../checkpoint/dtype.ts";
 import type { FileEntry } from "../checkpoint/integrity.ts";
@@ -14,14 +12,15 @@ import { deepseekV3 } from "../engine/model/deepseek.ts";
 import { operatorSet } from "../engine/onnx.ts";
 import type { Program } from "../engine/program.ts";
 import { openTokenizer, type Tokenizer } from "../engine/tokenizer.ts";
-import { BadInput } from "../spec/bad-input.ts";
 import type { Platform, Precision } from "../spec/vocabulary.ts";
 import { checkCoverage } from "./coverage.ts";
 import { type Destination, openDestination } from "./destination.ts";
+import { copiesOf, json, tokenizerFiles } from "./export-files.ts";
 import { type ExportFormat, toGenerationConfig, toModelConfig } from "./model-config.ts";
-import { bindWeights } from "./onnx-weights.ts";
-import { exportedWeights, float32Of, type OpenedModel, openModel, storedWeightsSha256 } from "./open-model.ts";
-import { byteTokenizerConfig, byteTokenizerJson } from "./tokenizer-files.ts";
+import { exportedWeights } from "./model-weights.ts";
+import { bindWeights, tensorsOfFile } from "./onnx-weights.ts";
+import { float32Of, type OpenedModel, openModel, storedWeightsSha256 } from "./open-model.ts";
+import { operatorsOf, servingGraphs } from "./serving-graphs.ts";
 
 export interface PortRequest {
   /** A checkpoint, a run directory or an exported directory. */
@@ -30,6 +29,8 @@ export interface PortRequest {
   readonly format: ExportFormat;
   /** Whose toolkit must know every operator of the graphs. */
   readonly platform: Platform;
+  /** Makes every shape in the graphs fixed, for texts of so many tokens; undefined leaves them dynamic. */
+  readonly capacityTokens?: number | undefined;
   /** What an emulated pool's `emulate` adds: operators that it lacks, and the only number formats that it has. */
   readonly unsupportedOps?: readonly string[];
   readonly precisions?: readonly Precision[] | undefined;
@@ -66,8 +67,8 @@ export async function port(request: PortRequest): Promise<PortReport> {
   const model = await openModel(request.source);
   try {
     const programs = deepseekV3(model.config);
-    const graphs = { "prefill.onnx": programs.prefill(), "decode.onnx": programs.decode() };
-    const operators = operatorsOf(Object.values(graphs), request.format);
+    const graphs = servingGraphs(programs, request.capacityTokens);
+    const operators = operatorsOf(Object.values(graphs), request.format === "bf16");
     checkCoverage({
       operators,
       operatorSet,
@@ -124,9 +125,11 @@ async function writeAll(
     safetensorsPieces(infos, (tensor) => [valuesOf(tensor)]),
   );
   const { bytes: header, header: layout } = encodeHeader(infos, safetensorsMetadata);
-  const placed = new Map(layout.tensors.map((entry) => [entry.name, entry]));
+  const placed = tensorsOfFile(exportedWeights, header.length, layout.tensors).map(
+    (tensor) => [tensor.name, tensor] as const,
+  );
   for (const [name, program] of Object.entries(graphs)) {
-    await add(name, [bindWeights(program, { file: exportedWeights, start: header.length, tensors: placed })]);
+    await add(name, [bindWeights(program, new Map(placed))]);
   }
   return files;
 }
@@ -139,13 +142,7 @@ function exportedTensors(
   // The published checkpoint keeps the routing bias in float32, and transformers insists on it.
   const dtypeOf = (name: string): "F32" | "BF16" =>
     format === "fp32" || name.endsWith(".e_score_correction_bias") ? "F32" : "BF16";
-  const copies = new Map<string, string>();
-  if (config.num_nextn_predict_layers > 0) {
-    // Published checkpoints repeat what the extra layer shares with the model (README_WEIGHTS.md); vLLM expects to find it.
-    const prefix = `model.layers.${config.num_hidden_layers}`;
-    copies.set(`${prefix}.embed_tokens.weight`, "model.embed_tokens.weight");
-    copies.set(`${prefix}.shared_head.head.weight`, "lm_head.weight");
-  }
+  const copies = copiesOf(config);
   const shapes = new Map(parameters.map(({ name, shape }) => [name, shape]));
   const names = [...shapes.keys(), ...copies.keys()];
   const sourceOf = (name: string): string => copies.get(name) ?? name;
@@ -153,39 +150,6 @@ function exportedTensors(
     infos: names.map((name) => ({ name, dtype: dtypeOf(name), shape: shapes.get(sourceOf(name)) ?? [] })),
     sourceOf,
   };
-}
-
-function tokenizerFiles(model: OpenedModel): [string, Uint8Array][] {
-  const { tokenizer, config } = model;
-  if (tokenizer === "byte") {
-    return [
-      ["tokenizer.json", json(byteTokenizerJson())],
-      ["tokenizer_config.json", json(byteTokenizerConfig(config.max_position_embeddings))],
-    ];
-  }
-  const beside = join(dirname(tokenizer), "tokenizer_config.json");
-  const content = readFileSync(tokenizer);
-  if (model.manifest?.tokenizer.kind === "file") {
-    const { sha256 } = model.manifest.tokenizer;
-    if (createHash("sha256").update(content).digest("hex") !== sha256) {
-      throw new BadInput(`${tokenizer}: is not the tokenizer that the model was trained with; put that one back`);
-    }
-  }
-  return [
-    ["tokenizer.json", content],
-    [
-      "tokenizer_config.json",
-      existsSync(beside)
-        ? readFileSync(beside)
-        : json({ tokenizer_class: "PreTrainedTokenizerFast", model_max_length: config.max_position_embeddings }),
-    ],
-  ];
-}
-
-function operatorsOf(programs: readonly Program[], format: ExportFormat): string[] {
-  const operators = new Set(programs.flatMap((program) => program.operators));
-  if (format === "bf16") operators.add("Cast");
-  return [...operators].sort();
 }
 
 function reportOf(
@@ -217,8 +181,4 @@ function reportOf(
 
 function bytesOf(values: Float32Array | Uint16Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-}
-
-function json(value: object): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }

@@ -221,15 +221,19 @@ export function syntheticBytes({ name, dtype, shape }: TensorInfo, seed: number)
   }
   // A pool that is repeated with an odd stride: drawing every element would take longer than what is measured.
   const words = Uint32Array.from({ length: Math.min(poolWords, elements) }, () => source.uint32());
+  // Plain loops over typed arrays: a callback for each element would take longer than everything else together.
   if (dtype === "F8_E4M3") {
-    return Uint8Array.from({ length: elements }, (_, at) => {
-      const code = ((words[at % words.length] ?? 0) + at * 7) & 0xff;
-      return (code & 0x7f) === 0x7f ? code & 0x80 : code;
-    });
+    const codes = new Uint8Array(elements);
+    for (let at = 0, word = 0; at < elements; at++, word = word + 1 === words.length ? 0 : word + 1) {
+      const code = ((words[word] ?? 0) + at * 7) & 0xff;
+      codes[at] = (code & 0x7f) === 0x7f ? code & 0x80 : code;
+    }
+    return codes;
   }
-  const halves = Uint16Array.from({ length: elements }, (_, at) => {
-    const word = (words[at % words.length] ?? 0) + at * 7;
-    return ((word & 1) << 15) | (0x3c00 + (word & 0x1ff));
-  });
+  const halves = new Uint16Array(elements);
+  for (let at = 0, word = 0; at < elements; at++, word = word + 1 === words.length ? 0 : word + 1) {
+    const value = (words[word] ?? 0) + at * 7;
+    halves[at] = ((value & 1) << 15) | (0x3c00 + (value & 0x1ff));
+  }
   return new Uint8Array(halves.buffer);
 }

@@ -7,6 +7,20 @@ import * as z from "zod";
 
 const size = z.int().positive().max(1_000_000);
 
+/** YaRN, the one scaling that DeepSeek's models use; defaults are those of DeepSeek's own code. */
+const RopeScaling = z
+  .strictObject({
+    type: z.literal("yarn").optional(),
+    rope_type: z.literal("yarn").optional(),
+    factor: z.number().min(1),
+    original_max_position_embeddings: size,
+    beta_fast: z.number().positive().default(32),
+    beta_slow: z.number().positive().default(1),
+    mscale: z.number().nonnegative().default(1),
+    mscale_all_dim: z.number().nonnegative().default(0),
+  })
+  .refine(({ type, rope_type }) => type !== undefined || rope_type !== undefined, "type is missing; give yarn");
+
 export const DeepseekConfig = z
   .strictObject({
     model_type: z.literal("deepseek_v3").default("deepseek_v3"),
@@ -45,7 +59,7 @@ export const DeepseekConfig = z
     hidden_act: z.literal("silu").default("silu"),
     rms_norm_eps: z.number().positive().default(1e-6),
     rope_theta: z.number().positive().default(10_000),
-    rope_scaling: z.null().default(null),
+    rope_scaling: RopeScaling.nullable().default(null),
     max_position_embeddings: size.default(2048),
     initializer_range: z.number().positive().default(0.02),
     tie_word_embeddings: z.literal(false).default(false),

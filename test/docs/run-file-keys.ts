@@ -34,7 +34,7 @@ export const meanings: Readonly<Record<string, string>> = {
   "model.hidden_act": "Only `silu`.",
   "model.rms_norm_eps": "Epsilon of RMSNorm.",
   "model.rope_theta": "Base of the rotary frequencies.",
-  "model.rope_scaling": "Only `null`.",
+  "model.rope_scaling": "`null`, or YaRN with the keys of a published `config.json`.",
   "model.max_position_embeddings": "Longest sequence.",
   "model.initializer_range": "Standard deviation of the initial weights.",
   "model.tie_word_embeddings": "Only `false`.",

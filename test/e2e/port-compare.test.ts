@@ -87,3 +87,20 @@ test("kill -9 inside a port leaves no complete-looking directory, and the same c
   else expect((await dualgauge("port", checkpoint, out)).code).toBe(0);
   expect(readdirSync(folder.path).sort()).toEqual(["checkpoints", "out"]);
 });
+
+test("a run goes to W8A8 in one command, verifies, and is compared with its original through the same engine", async () => {
+  using folder = temporaryFolder();
+  const run = join(folder.path, "run");
+  const [quantized, prompts] = [join(folder.path, "w8a8"), join(folder.path, "prompts.txt")];
+  publishExampleModel(join(run, "checkpoints"));
+  writeFileSync(prompts, "Call me Ishmael.\n");
+  const ported = await dualgauge("port", run, quantized, "--to", "w8a8-dynamic", "--json");
+  expect(ported).toMatchObject({ code: 0 });
+  expect(JSON.parse(ported.stdout)).toMatchObject({ format: "w8a8-dynamic", source: { kind: "checkpoint" } });
+  expect(await dualgauge("port", "--verify", quantized)).toMatchObject({ code: 0 });
+  const compared = await dualgauge("compare", run, quantized, "--prompts", prompts, "--tokens", "4", "--json");
+  expect([0, 1]).toContain(compared.code);
+  expect(["same", "within tolerance", "different"]).toContain(JSON.parse(compared.stdout).verdict);
+  const useless = await dualgauge("port", run, join(folder.path, "x"), "--to", "w8a8-dynamic", "--capacity", "8");
+  expect([useless.code, useless.stderr]).toEqual([2, expect.stringContaining("add --to onnx")]);
+});

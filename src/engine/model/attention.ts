@@ -10,6 +10,7 @@ import type { DeepseekConfig } from "../../spec/deepseek-config.ts";
 import type { Dimension, Graph, Tensor } from "../graph.ts";
 import * as f from "../operators/functions.ts";
 import { linear, rmsNorm } from "./layers.ts";
+import { rotaryFrequencies, rotaryMagnitude, softmaxScale } from "./rotary-scaling.ts";
 
 /** What attention needs of the sequence it works on: `rows` is batch × length, row-major. */
 export interface SequenceContext {
@@ -39,12 +40,13 @@ export function rotaryTables(config: DeepseekConfig, positions: Tensor): Rotary 
   const { graph } = positions;
   const [count] = positions.shape as readonly [Dimension];
   const column = f.reshape(f.cast(positions, "float32"), [count, 1]);
-  const pairs = config.qk_rope_head_dim / 2;
-  const frequencies = Array.from({ length: pairs }, (_, i) => config.rope_theta ** (-i / pairs));
+  const frequencies = rotaryFrequencies(config);
+  const magnitude = rotaryMagnitude(config);
+  const scaled = (table: Tensor): Tensor => (magnitude === 1 ? table : f.mul(table, magnitude));
   const tables = (copies: number): readonly [Tensor, Tensor] => {
     const tiled = Array.from({ length: copies }, () => frequencies).flat();
     const angles = f.mul(column, graph.constant("float32", [1, tiled.length], tiled));
-    return [f.cos(angles), f.sin(angles)];
+    return [scaled(f.cos(angles)), scaled(f.sin(angles))];
   };
   return { query: tables(config.num_attention_heads), key: tables(1) };
 }
@@ -130,8 +132,6 @@ export function decodeAttention(
   const merged = f.reshape(f.transpose(perHead, [1, 0, 2]), [batch, heads * valueWidth]);
   return { output: linear(merged, context.parameter(`${prefix}.o_proj.weight`)), newCache };
 }
-
-const softmaxScale = (config: DeepseekConfig): number => (config.qk_nope_head_dim + config.qk_rope_head_dim) ** -0.5;
 
 /** The query's unrotated part [rows, heads · nope] and the two rotated halves, each [rows, heads · rope/2]. */
 function projectQuery(

@@ -11,7 +11,8 @@ import { BadInput } from "../../spec/bad-input.ts";
 import { convertedConfig } from "./config-text.ts";
 import { descriptionName, descriptionOf, indexNames, indexOf } from "./description.ts";
 import { openHuggingFaceSource } from "./hugging-face-source.ts";
-import type { ModelSource } from "./model-source.ts";
+import type { ModelSource, SourceOrigin } from "./model-source.ts";
+import { type GraphRequest, graphFiles } from "./onnx-graphs.ts";
 import { type Progress, trackProgress } from "./progress.ts";
 import { recipesFor, type WeightFormat } from "./recipes.ts";
 import { runTasks } from "./run-tasks.ts";
@@ -22,10 +23,13 @@ import { openWorkFolder, type WorkFolder } from "./work-folder.ts";
 import { hashFile } from "./write-shard.ts";
 
 export interface ConversionRequest {
-  readonly source: string;
+  /** A Hugging Face directory, or a source that was opened already (checkpoint-source). */
+  readonly source: string | ModelSource;
   readonly destination: string;
   readonly format: WeightFormat;
-  /** Threads that convert; by default as many as there are processors, at most 8, and none for a small model. */
+  /** Adds ONNX graphs that read the converted shards (`bf16` only). */
+  readonly graphs?: GraphRequest | undefined;
+  /** Threads that convert; by default two a processor, at most 8, and none for a small model. */
   readonly threads?: number | undefined;
   /** Most tensor bytes in a shard; by default the format's rule. */
   readonly shardBytesMax?: number | undefined;
@@ -36,7 +40,7 @@ export interface ConversionRequest {
 /** What `port.json` says, and the command's JSON document. */
 export interface ConversionReport {
   readonly v: 1;
-  readonly source: { readonly kind: "hugging-face"; readonly path: string; readonly modelType: string };
+  readonly source: SourceOrigin & { readonly path: string; readonly modelType: string };
   readonly format: WeightFormat;
   /** Hash over what was asked for: the source's files by size and time, the layout of the result. */
   readonly identity: string;
@@ -58,14 +62,17 @@ export interface Conversion {
 }
 
 const threadsMax = 8;
+/** A thread that waits for the disk leaves its processor to another. */
+const threadsPerProcessor = 2;
 /** Below this many bytes a thread would take longer to start than to work. */
 const smallBytes = 64 << 20;
 
 /** Reads headers and scales only. BadInput for a source that could not be converted in full. */
-export function planConversion({ source: given, format, shardBytesMax }: ConversionRequest): Conversion {
-  const source = openHuggingFaceSource(given);
+export function planConversion({ source: given, format, shardBytesMax, graphs }: ConversionRequest): Conversion {
+  const source = typeof given === "string" ? openHuggingFaceSource(given) : given;
   const shards = layShards(recipesFor(source, format), format, shardBytesMax);
-  const made = new Map<string, Uint8Array>();
+  const made = new Map(source.made);
+  for (const [name, onnx] of graphs ? graphFiles(source, shards, graphs) : []) made.set(name, onnx);
   if (format === "w8a8-dynamic") made.set(descriptionName, descriptionOf(shards));
   made.set("config.json", convertedConfig(source.config));
   made.set(indexNames[format], indexOf(shards));
@@ -167,7 +174,7 @@ export function placeOf({ path, given }: ModelSource): { path: string; given: st
 }
 
 export function threadsFor({ threads }: ConversionRequest, totalBytes: number): number {
-  return threads ?? (totalBytes < smallBytes ? 0 : Math.min(availableParallelism(), threadsMax));
+  return threads ?? (totalBytes < smallBytes ? 0 : Math.min(threadsPerProcessor * availableParallelism(), threadsMax));
 }
 
 /** A source that changed while it was read has been converted to something that never was. */
@@ -211,7 +218,7 @@ function reportOf({ source, format, identity, shards }: Conversion, files: reado
   const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
   return {
     v: 1,
-    source: { kind: "hugging-face", path: source.path, modelType: source.modelType },
+    source: { ...source.origin, path: source.path, modelType: source.modelType },
     format,
     identity,
     tensors: tensors.length,

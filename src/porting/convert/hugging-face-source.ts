@@ -28,7 +28,7 @@ export function openHuggingFaceSource(given: string): ModelSource {
     ["manifest.json", "checkpoints"].some((name) => existsSync(join(path, name))) &&
     !existsSync(join(path, "config.json"))
   ) {
-    throw new BadInput(`${given}: is a training checkpoint; port it --to fp32 first, and give what that wrote`);
+    throw new BadInput(`${given}: is a training checkpoint; no plan is made for these, port it without --plan`);
   }
   const configText = readText(given, path, "config.json", configBytesMax);
   const where = join(given, "config.json");
@@ -47,7 +47,7 @@ export function openHuggingFaceSource(given: string): ModelSource {
   const modelType = typeof value.model_type === "string" ? value.model_type : "";
   const source: ModelSource = {
     ...{ given, path, modelType, layers: architecture.layers, config: members, block, tensors, shards },
-    sideFiles: sideFilesOf(given, path),
+    ...{ origin: { kind: "hugging-face" }, sideFiles: sideFilesOf(given, path), made: new Map() },
   };
   checkAgainstConfig(source, architecture);
   checkScales(source);

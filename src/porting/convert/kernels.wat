@@ -1,18 +1,12 @@
 ;; The arithmetic of a checkpoint's conversion over one linear memory: FP8 blocks to bfloat16, rows to signed bytes.
 ;; Pointers are byte offsets without alignment. Every lane operation is one correctly rounded float32 operation, so
 ;; kernels.test.ts holds the result against plain JavaScript bit by bit.
-;; An E4M3 code's magnitude shifted up by 20 has its exponent where float32 has one, 120 too low: one multiplication by
-;; 2^120 gives the value, exactly, subnormal codes too. Codes 0x7f and 0xff (not a number) are found apart and repaired.
+;; Codes 0x7f and 0xff (not a number) are found apart and repaired.
 (module
   (import "env" "memory" (memory 1 65536))
 
-  (func $decode (param $codes v128) (result v128)
-    (f32x4.mul
-      (v128.or
-        (i32x4.shl (v128.and (local.get $codes) (i32x4.splat (i32.const 0x7f))) (i32.const 20))
-        (i32x4.shl (v128.and (local.get $codes) (i32x4.splat (i32.const 0x80))) (i32.const 24)))
-      (f32x4.splat (f32.const 0x1p120))))
-
+  ;; A code's magnitude shifted up by 20 has its exponent where float32 has one, 120 too low: one multiplication by 2^120 gives the
+  ;; value, exactly, subnormal codes too.
   (func $decodeOne (param $code i32) (result f32)
     (if (result f32) (i32.eq (i32.and (local.get $code) (i32.const 0x7f)) (i32.const 0x7f))
       (then (f32.const nan))
@@ -23,14 +17,7 @@
             (i32.shl (i32.and (local.get $code) (i32.const 0x80)) (i32.const 24))))
           (f32.const 0x1p120)))))
 
-  ;; Rounds to nearest, ties to even, and leaves the bfloat16 bits in the lower half of each lane. No NaN may come in.
-  (func $round (param $x v128) (result v128)
-    (i32x4.shr_u
-      (i32x4.add
-        (i32x4.add (local.get $x) (i32x4.splat (i32.const 0x7fff)))
-        (v128.and (i32x4.shr_u (local.get $x) (i32.const 16)) (i32x4.splat (i32.const 1))))
-      (i32.const 16)))
-
+  ;; Rounds to nearest, ties to even.
   (func $roundOne (param $x f32) (result i32)
     (local $bits i32)
     (local.set $bits (i32.reinterpret_f32 (local.get $x)))
@@ -44,8 +31,13 @@
           (i32.const 16)))))
 
   ;; out[i] = bfloat16(in[i] * scale) for count codes; a NaN code gives NaN.
+  ;; V8 does not inline calls, so the loops over 16 codes spell everything out. The decoding works on bytes: a code's magnitude
+  ;; shifted left by 4, plus 0x3c00, is the bfloat16 of a normal code. A swizzle gives 0 for what lies outside its table, so the tables
+  ;; correct the two bytes of the 8 subnormal codes alone. No lane is ever a subnormal float32, which some processors are slow at.
   (func $fp8Run (param $in i32) (param $out i32) (param $count i32) (param $scale f32)
-    (local $end i32) (local $vectorEnd i32) (local $codes v128) (local $low v128) (local $high v128) (local $s v128)
+    (local $end i32) (local $vectorEnd i32) (local $codes v128) (local $magnitude v128) (local $upper v128) (local $lower v128)
+    (local $low v128) (local $high v128) (local $s v128) (local $zero v128)
+    (local $a v128) (local $b v128) (local $c v128) (local $d v128)
     (local.set $end (i32.add (local.get $in) (local.get $count)))
     (local.set $vectorEnd (i32.add (local.get $in) (i32.and (local.get $count) (i32.const -16))))
     (local.set $s (f32x4.splat (local.get $scale)))
@@ -53,16 +45,36 @@
       (loop $next
         (br_if $done (i32.ge_u (local.get $in) (local.get $vectorEnd)))
         (local.set $codes (v128.load (local.get $in)))
-        (local.set $low (i16x8.extend_low_i8x16_u (local.get $codes)))
-        (local.set $high (i16x8.extend_high_i8x16_u (local.get $codes)))
-        (v128.store (local.get $out) (i16x8.narrow_i32x4_u
-          (call $round (f32x4.mul (call $decode (i32x4.extend_low_i16x8_u (local.get $low))) (local.get $s)))
-          (call $round (f32x4.mul (call $decode (i32x4.extend_high_i16x8_u (local.get $low))) (local.get $s)))))
-        (v128.store offset=16 (local.get $out) (i16x8.narrow_i32x4_u
-          (call $round (f32x4.mul (call $decode (i32x4.extend_low_i16x8_u (local.get $high))) (local.get $s)))
-          (call $round (f32x4.mul (call $decode (i32x4.extend_high_i16x8_u (local.get $high))) (local.get $s)))))
-        (if (v128.any_true (i8x16.eq
-              (v128.and (local.get $codes) (i8x16.splat (i32.const 0x7f))) (i8x16.splat (i32.const 0x7f))))
+        (local.set $magnitude (v128.and (local.get $codes) (i8x16.splat (i32.const 0x7f))))
+        (local.set $upper (v128.or
+          (v128.and (local.get $codes) (i8x16.splat (i32.const 0x80)))
+          (i8x16.add
+            (i8x16.add (i8x16.shr_u (local.get $magnitude) (i32.const 4)) (i8x16.splat (i32.const 0x3c)))
+            (i8x16.swizzle
+              (v128.const i8x16 0xc4 0xff 0xff 0xff 0 0 0 0 0 0 0 0 0 0 0 0) (local.get $magnitude)))))
+        (local.set $lower (i8x16.add
+          (i8x16.shl (local.get $codes) (i32.const 4))
+          (i8x16.swizzle
+            (v128.const i8x16 0 0xf0 0x60 0x90 0xc0 0xd0 0xe0 0xf0 0 0 0 0 0 0 0 0) (local.get $magnitude))))
+        (local.set $low
+          (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23 (local.get $lower) (local.get $upper)))
+        (local.set $high
+          (i8x16.shuffle 8 24 9 25 10 26 11 27 12 28 13 29 14 30 15 31 (local.get $lower) (local.get $upper)))
+        (local.set $a (f32x4.mul (i8x16.shuffle 0 1 16 17 2 3 18 19 4 5 20 21 6 7 22 23 (local.get $zero) (local.get $low)) (local.get $s)))
+        (local.set $b (f32x4.mul (i8x16.shuffle 8 9 24 25 10 11 26 27 12 13 28 29 14 15 30 31 (local.get $zero) (local.get $low)) (local.get $s)))
+        (local.set $c (f32x4.mul (i8x16.shuffle 0 1 16 17 2 3 18 19 4 5 20 21 6 7 22 23 (local.get $zero) (local.get $high)) (local.get $s)))
+        (local.set $d (f32x4.mul (i8x16.shuffle 8 9 24 25 10 11 26 27 12 13 28 29 14 15 30 31 (local.get $zero) (local.get $high)) (local.get $s)))
+        (local.set $a (i32x4.shr_u (i32x4.add (i32x4.add (local.get $a) (i32x4.splat (i32.const 0x7fff)))
+          (v128.and (i32x4.shr_u (local.get $a) (i32.const 16)) (i32x4.splat (i32.const 1)))) (i32.const 16)))
+        (local.set $b (i32x4.shr_u (i32x4.add (i32x4.add (local.get $b) (i32x4.splat (i32.const 0x7fff)))
+          (v128.and (i32x4.shr_u (local.get $b) (i32.const 16)) (i32x4.splat (i32.const 1)))) (i32.const 16)))
+        (local.set $c (i32x4.shr_u (i32x4.add (i32x4.add (local.get $c) (i32x4.splat (i32.const 0x7fff)))
+          (v128.and (i32x4.shr_u (local.get $c) (i32.const 16)) (i32x4.splat (i32.const 1)))) (i32.const 16)))
+        (local.set $d (i32x4.shr_u (i32x4.add (i32x4.add (local.get $d) (i32x4.splat (i32.const 0x7fff)))
+          (v128.and (i32x4.shr_u (local.get $d) (i32.const 16)) (i32x4.splat (i32.const 1)))) (i32.const 16)))
+        (v128.store (local.get $out) (i16x8.narrow_i32x4_u (local.get $a) (local.get $b)))
+        (v128.store offset=16 (local.get $out) (i16x8.narrow_i32x4_u (local.get $c) (local.get $d)))
+        (if (v128.any_true (i8x16.eq (local.get $magnitude) (i8x16.splat (i32.const 0x7f))))
           (then (call $fp8Tail
             (local.get $in) (local.get $out) (i32.add (local.get $in) (i32.const 16)) (local.get $scale))))
         (local.set $in (i32.add (local.get $in) (i32.const 16)))
@@ -116,7 +128,11 @@
               (f32x4.ne (local.get $a) (local.get $a)) (f32x4.ne (local.get $b) (local.get $b))))
           (then (call $f32Tail (local.get $in) (local.get $out) (i32.add (local.get $in) (i32.const 32))))
           (else (v128.store (local.get $out)
-            (i16x8.narrow_i32x4_u (call $round (local.get $a)) (call $round (local.get $b))))))
+            (i16x8.narrow_i32x4_u
+            (i32x4.shr_u (i32x4.add (i32x4.add (local.get $a) (i32x4.splat (i32.const 0x7fff)))
+              (v128.and (i32x4.shr_u (local.get $a) (i32.const 16)) (i32x4.splat (i32.const 1)))) (i32.const 16))
+            (i32x4.shr_u (i32x4.add (i32x4.add (local.get $b) (i32x4.splat (i32.const 0x7fff)))
+              (v128.and (i32x4.shr_u (local.get $b) (i32.const 16)) (i32x4.splat (i32.const 1)))) (i32.const 16))))))
         (local.set $in (i32.add (local.get $in) (i32.const 32)))
         (local.set $out (i32.add (local.get $out) (i32.const 16)))
         (br $next)))
@@ -167,33 +183,53 @@
     (local.set $scale (f32.div (local.get $most) (f32.const 127)))
     (select (f32.const 1) (local.get $scale) (f32.eq (local.get $scale) (f32.const 0))))
 
-  (func $quotient (param $x v128) (param $by v128) (result v128)
-    (i32x4.trunc_sat_f32x4_s (f32x4.nearest (f32x4.div (local.get $x) (local.get $by)))))
-
   (func $quotientOne (param $x f32) (param $by f32) (result i32)
     (i32.trunc_sat_f32_s (f32.max (f32.const -128) (f32.min (f32.const 127)
       (f32.nearest (f32.div (local.get $x) (local.get $by)))))))
 
+  ;; Quotients are at most 190 (a subnormal divisor is rounded coarsely), so adding 1.5 * 2^23 rounds them to the nearest whole number,
+  ;; ties to even, and leaves it in the lower bits; narrowing saturates.
   (func $fp8Quotients (param $in i32) (param $out i32) (param $count i32) (param $scale f32) (param $by f32)
-    (local $end i32) (local $vectorEnd i32) (local $codes v128) (local $low v128) (local $high v128)
-    (local $s v128) (local $d v128)
+    (local $end i32) (local $vectorEnd i32) (local $codes v128) (local $magnitude v128) (local $upper v128) (local $lower v128)
+    (local $low v128) (local $high v128) (local $s v128) (local $zero v128) (local $divisor v128)
+    (local $a v128) (local $b v128) (local $c v128) (local $d v128)
     (local.set $end (i32.add (local.get $in) (local.get $count)))
     (local.set $vectorEnd (i32.add (local.get $in) (i32.and (local.get $count) (i32.const -16))))
     (local.set $s (f32x4.splat (local.get $scale)))
-    (local.set $d (f32x4.splat (local.get $by)))
+    (local.set $divisor (f32x4.splat (local.get $by)))
     (block $done
       (loop $next
         (br_if $done (i32.ge_u (local.get $in) (local.get $vectorEnd)))
         (local.set $codes (v128.load (local.get $in)))
-        (local.set $low (i16x8.extend_low_i8x16_u (local.get $codes)))
-        (local.set $high (i16x8.extend_high_i8x16_u (local.get $codes)))
+        (local.set $magnitude (v128.and (local.get $codes) (i8x16.splat (i32.const 0x7f))))
+        (local.set $upper (v128.or
+          (v128.and (local.get $codes) (i8x16.splat (i32.const 0x80)))
+          (i8x16.add
+            (i8x16.add (i8x16.shr_u (local.get $magnitude) (i32.const 4)) (i8x16.splat (i32.const 0x3c)))
+            (i8x16.swizzle
+              (v128.const i8x16 0xc4 0xff 0xff 0xff 0 0 0 0 0 0 0 0 0 0 0 0) (local.get $magnitude)))))
+        (local.set $lower (i8x16.add
+          (i8x16.shl (local.get $codes) (i32.const 4))
+          (i8x16.swizzle
+            (v128.const i8x16 0 0xf0 0x60 0x90 0xc0 0xd0 0xe0 0xf0 0 0 0 0 0 0 0 0) (local.get $magnitude))))
+        (local.set $low
+          (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23 (local.get $lower) (local.get $upper)))
+        (local.set $high
+          (i8x16.shuffle 8 24 9 25 10 26 11 27 12 28 13 29 14 30 15 31 (local.get $lower) (local.get $upper)))
+        (local.set $a (f32x4.mul (i8x16.shuffle 0 1 16 17 2 3 18 19 4 5 20 21 6 7 22 23 (local.get $zero) (local.get $low)) (local.get $s)))
+        (local.set $b (f32x4.mul (i8x16.shuffle 8 9 24 25 10 11 26 27 12 13 28 29 14 15 30 31 (local.get $zero) (local.get $low)) (local.get $s)))
+        (local.set $c (f32x4.mul (i8x16.shuffle 0 1 16 17 2 3 18 19 4 5 20 21 6 7 22 23 (local.get $zero) (local.get $high)) (local.get $s)))
+        (local.set $d (f32x4.mul (i8x16.shuffle 8 9 24 25 10 11 26 27 12 13 28 29 14 15 30 31 (local.get $zero) (local.get $high)) (local.get $s)))
+        (local.set $a (i32x4.sub (f32x4.add (f32x4.div (local.get $a) (local.get $divisor)) (f32x4.splat (f32.const 0x1.8p23)))
+          (i32x4.splat (i32.const 0x4b400000))))
+        (local.set $b (i32x4.sub (f32x4.add (f32x4.div (local.get $b) (local.get $divisor)) (f32x4.splat (f32.const 0x1.8p23)))
+          (i32x4.splat (i32.const 0x4b400000))))
+        (local.set $c (i32x4.sub (f32x4.add (f32x4.div (local.get $c) (local.get $divisor)) (f32x4.splat (f32.const 0x1.8p23)))
+          (i32x4.splat (i32.const 0x4b400000))))
+        (local.set $d (i32x4.sub (f32x4.add (f32x4.div (local.get $d) (local.get $divisor)) (f32x4.splat (f32.const 0x1.8p23)))
+          (i32x4.splat (i32.const 0x4b400000))))
         (v128.store (local.get $out) (i8x16.narrow_i16x8_s
-          (i16x8.narrow_i32x4_s
-            (call $quotient (f32x4.mul (call $decode (i32x4.extend_low_i16x8_u (local.get $low))) (local.get $s)) (local.get $d))
-            (call $quotient (f32x4.mul (call $decode (i32x4.extend_high_i16x8_u (local.get $low))) (local.get $s)) (local.get $d)))
-          (i16x8.narrow_i32x4_s
-            (call $quotient (f32x4.mul (call $decode (i32x4.extend_low_i16x8_u (local.get $high))) (local.get $s)) (local.get $d))
-            (call $quotient (f32x4.mul (call $decode (i32x4.extend_high_i16x8_u (local.get $high))) (local.get $s)) (local.get $d)))))
+          (i16x8.narrow_i32x4_s (local.get $a) (local.get $b)) (i16x8.narrow_i32x4_s (local.get $c) (local.get $d))))
         (local.set $in (i32.add (local.get $in) (i32.const 16)))
         (local.set $out (i32.add (local.get $out) (i32.const 16)))
         (br $next)))
@@ -294,11 +330,15 @@
             (br_if $rowDone (i32.ge_u (local.get $in) (local.get $vectorEnd)))
             (v128.store (local.get $out) (i8x16.narrow_i16x8_s
               (i16x8.narrow_i32x4_s
-                (call $quotient (v128.load (local.get $in)) (local.get $d))
-                (call $quotient (v128.load offset=16 (local.get $in)) (local.get $d)))
+                (i32x4.sub (f32x4.add (f32x4.div (v128.load (local.get $in)) (local.get $d)) (f32x4.splat (f32.const 0x1.8p23)))
+                  (i32x4.splat (i32.const 0x4b400000)))
+                (i32x4.sub (f32x4.add (f32x4.div (v128.load offset=16 (local.get $in)) (local.get $d)) (f32x4.splat (f32.const 0x1.8p23)))
+                  (i32x4.splat (i32.const 0x4b400000))))
               (i16x8.narrow_i32x4_s
-                (call $quotient (v128.load offset=32 (local.get $in)) (local.get $d))
-                (call $quotient (v128.load offset=48 (local.get $in)) (local.get $d)))))
+                (i32x4.sub (f32x4.add (f32x4.div (v128.load offset=32 (local.get $in)) (local.get $d)) (f32x4.splat (f32.const 0x1.8p23)))
+                  (i32x4.splat (i32.const 0x4b400000)))
+                (i32x4.sub (f32x4.add (f32x4.div (v128.load offset=48 (local.get $in)) (local.get $d)) (f32x4.splat (f32.const 0x1.8p23)))
+                  (i32x4.splat (i32.const 0x4b400000))))))
             (local.set $in (i32.add (local.get $in) (i32.const 64)))
             (local.set $out (i32.add (local.get $out) (i32.const 16)))
             (br $vector)))

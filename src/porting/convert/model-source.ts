@@ -33,7 +33,13 @@ export interface SideFile {
   readonly modifiedMs: number;
 }
 
+/** Who wrote the source: somebody else, or the embedded engine in a run. */
+export type SourceOrigin =
+  | { readonly kind: "hugging-face" }
+  | { readonly kind: "checkpoint"; readonly run: string; readonly epoch: number; readonly step: number };
+
 export interface ModelSource {
+  readonly origin: SourceOrigin;
   /** As it was given, for messages. */
   readonly given: string;
   /** Absolute and without links. */
@@ -49,6 +55,8 @@ export interface ModelSource {
   readonly shards: readonly SourceShard[];
   /** Tokenizer, generation settings, templates, licence: copied as they are. */
   readonly sideFiles: readonly SideFile[];
+  /** Small files that the source has not as files, by name. */
+  readonly made: ReadonlyMap<string, Uint8Array>;
 }
 
 /** A refusal of a source's tensor: one line naming file and tensor. */

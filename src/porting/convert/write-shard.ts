@@ -8,6 +8,7 @@ import type { FileEntry } from "../../checkpoint/integrity.ts";
 import { readFully } from "../../checkpoint/safetensors-file.ts";
 import { encodeOrderedHeader } from "../../checkpoint/safetensors-header.ts";
 import { safetensorsMetadata } from "../../checkpoint/safetensors-write.ts";
+import { openOutputFile } from "./output-file.ts";
 import type { OutputTensor } from "./recipes.ts";
 import { bytesOf } from "./shard-layout.ts";
 import type { TensorPieces } from "./tensor-pieces.ts";
@@ -22,24 +23,26 @@ export interface ShardToWrite {
 /** Writes, flushes and hashes; `onBytes` is told of every piece. The file system's errors and those of `pieces` come through. */
 export function writeShard(shard: ShardToWrite, pieces: TensorPieces, onBytes: (bytes: number) => void): FileEntry {
   const hash = createHash("sha256");
-  const fd = shard.path === undefined ? undefined : openSync(shard.path, "w", 0o644);
+  const header = encodeOrderedHeader(shard.tensors, safetensorsMetadata).bytes;
+  const whole = shard.tensors.reduce((sum, tensor) => sum + bytesOf(tensor), header.length);
+  const file = shard.path === undefined ? undefined : openOutputFile(shard.path, { bytes: whole });
   let bytes = 0;
   const put = (piece: Uint8Array): void => {
     hash.update(piece);
-    if (fd !== undefined) for (let done = 0; done < piece.length; ) done += writeSync(fd, piece, done);
+    file?.write(piece);
     bytes += piece.length;
     onBytes(piece.length);
   };
   try {
-    put(encodeOrderedHeader(shard.tensors, safetensorsMetadata).bytes);
+    put(header);
     for (const tensor of shard.tensors) {
       const before = bytes;
       for (const piece of pieces.of(tensor)) put(piece);
       if (bytes - before !== bytesOf(tensor)) throw new RangeError(`${tensor.name}: ${bytes - before} bytes were made`);
     }
-    if (fd !== undefined) fsyncSync(fd);
+    file?.flush();
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    file?.close();
   }
   return { name: shard.name, bytes, sha256: hash.digest("hex") };
 }
