@@ -206,7 +206,8 @@ export const matrix = [
     id: "clock-jump",
     title: "clock jumps by ± 1 h",
     real: {
-      impossible: "setting the wall clock here would set it for the whole machine, and a time namespace shifts monotonic time only",
+      impossible:
+        "setting the wall clock here would set it for the whole machine, and a time namespace shifts monotonic time only",
     },
     simulated: "the wall clock jumps by an hour forth and two back, also between two supervisors",
     ...{ detectedBy: ["nothing"], kinds: [], actions: ["none", "adopt"], ends: "finished" },
@@ -302,7 +303,12 @@ export const matrix = [
     title: "port in use",
     real: { how: "another process listens on the attempt's port" },
     simulated: "the first launch is refused with EADDRINUSE",
-    ...{ detectedBy: ["launch", "exit"], kinds: ["launch-failed", "process-exit"], actions: ["restart"], ends: "finished" },
+    ...{
+      detectedBy: ["launch", "exit"],
+      kinds: ["launch-failed", "process-exit"],
+      actions: ["restart"],
+      ends: "finished",
+    },
   },
   {
     id: "bad-spare",
@@ -310,7 +316,11 @@ export const matrix = [
     real: { how: "the command of the spare's rank cannot be started" },
     simulated: "the node that takes an evicted one's place starts no worker",
     detectedBy: ["exit", "step-time"],
-    ...{ kinds: ["process-signal", "launch-failed"], actions: ["restart", "evict-node", "fail-over"], ends: "finished" },
+    ...{
+      kinds: ["process-signal", "launch-failed"],
+      actions: ["restart", "evict-node", "fail-over"],
+      ends: "finished",
+    },
   },
   {
     id: "pool-fails",
