@@ -5,9 +5,9 @@
 import { faultFacts } from "../diagnosis/fault-facts.ts";
 import { systemErrorCode } from "../host/files.ts";
 import type { CheckpointRef, EventData, EventDraft } from "../journal/event.ts";
-import { LaunchFailed } from "../launcher/launcher.ts";
+import { LaunchFailed, type Observation } from "../launcher/launcher.ts";
 import type { Intent } from "./decide.ts";
-import { facts } from "./facts.ts";
+import { facts, inParts } from "./facts.ts";
 import type { World } from "./world.ts";
 
 type Of<T extends Intent["type"]> = Extract<Intent, { type: T }>;
@@ -44,7 +44,13 @@ export async function endAttempt(world: World, { outcome, why }: Of<"end-attempt
   if (outcome === "completed") await leaveByThemselves(world, epoch);
   if (attempt?.status !== "stopping") log.append([{ type: "stop-intended", data: { why } }]);
   await launcher.stop(epoch, policy.failover.stopGraceSeconds);
-  log.append(facts(launcher.observe(epoch), log.state()));
+  let last: Observation | undefined = launcher.observe(epoch);
+  while (last !== undefined) {
+    const { now, later } = inParts(last);
+    log.append(facts(now, log.state()));
+    last = later;
+    if (last !== undefined) await world.clock.wait(0);
+  }
   log.append([{ type: "attempt-ended", data: { outcome, why } }]);
 }
 

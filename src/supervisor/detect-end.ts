@@ -4,10 +4,10 @@
  */
 import { diagnoseEnd } from "../diagnosis/worker-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
-import type { RankView, View } from "./view.ts";
+import { byRank, type RankView, type View } from "./view.ts";
 
 export function detectEnds(view: View): Finding[] {
-  const ends = view.ranks.flatMap((rank) => detectEnd(view, rank));
+  const ends = byRank(view.ended).flatMap((rank) => detectEnd(view, rank));
   return ends.length > 0 ? ends : detectAgent(view);
 }
 

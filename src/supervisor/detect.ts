@@ -48,13 +48,16 @@ export function detect(view: View, state: RunState, policy: Policy): EventDraft[
 
 function findings(view: View, state: RunState, policy: Policy): Finding[] {
   const { failover, microBatches } = policy;
-  const shares = microBatchShares({ microBatches, ranks: view.ranks.length });
+  // Numbers change only with a step.
+  const shares =
+    view.silentSeconds === 0 && view.firstStep
+      ? microBatchShares({ microBatches, ranks: view.ranks.length })
+      : undefined;
   return [
     ...detectEnds(view),
     ...detectWorkerFaults(view, state),
     ...detectSilence(view, failover),
-    // Numbers change only with a step.
-    ...(view.silentSeconds === 0 && view.firstStep
+    ...(shares !== undefined
       ? [
           ...detectLossSpike(view, state, failover),
           ...detectStragglers(view, failover, (rank) => shares[rank] ?? 1),
