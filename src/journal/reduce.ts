@@ -30,7 +30,8 @@ interface Own {
 }
 
 function step(before: RunState, event: RunEvent, own: Own): RunState {
-  const state = counted({ ...before, seq: event.seq, at: event.at, epoch: Math.max(before.epoch, event.epoch) }, event);
+  const attempt = counted(before, event);
+  const state = { ...before, seq: event.seq, at: event.at, epoch: Math.max(before.epoch, event.epoch), attempt };
   switch (event.type) {
     case "run-created":
       return { ...state, created: event.data, createdAt: event.at, phase: "created", pool: event.data.order[0] };
@@ -115,13 +116,13 @@ function onAttempt(state: RunState, change: (attempt: Attempt) => Attempt): RunS
   return state.attempt === undefined ? state : { ...state, attempt: change(state.attempt) };
 }
 
-/** Marks what a worker or agent said as counted. */
-function counted(state: RunState, event: RunEvent): RunState {
+/** The attempt with what a worker or agent said marked as counted. */
+function counted({ attempt }: RunState, event: RunEvent): Attempt | undefined {
   const source = "source" in event.data ? event.data.source : null;
-  if (source === null || state.attempt === undefined || event.epoch !== state.attempt.epoch) return state;
+  if (source === null || attempt === undefined || event.epoch !== attempt.epoch) return attempt;
   const key = String(source.rank);
-  const seq = Math.max(state.attempt.seen[key] ?? 0, source.seq);
-  return { ...state, attempt: { ...state.attempt, seen: { ...state.attempt.seen, [key]: seq } } };
+  const seq = Math.max(attempt.seen[key] ?? 0, source.seq);
+  return { ...attempt, seen: { ...attempt.seen, [key]: seq } };
 }
 
 function resumed(state: RunState): RunState {
