@@ -92,16 +92,22 @@ function flipNewest(context: Context): void {
 /** Lets what befalls the cluster in this step strike, at some time before the step has been computed. */
 export function befall(context: Context, step: number, computed: number): void {
   const { cluster, order, dice } = context;
-  for (const one of cluster.mishaps) {
-    if (one.step !== step || one.fired >= one.times || (one.pool ?? order.spec.pool) !== order.spec.pool) continue;
-    const { generation } = context;
-    cluster.clock.schedule(dice.uniform() * computed * 0.9, () => {
+  const due = cluster.mishaps.filter(
+    ({ pool, fired, times, ...one }) =>
+      one.step === step && fired < times && (pool ?? order.spec.pool) === order.spec.pool,
+  );
+  if (due.length === 0) return;
+  const { generation } = context;
+  cluster.clock.schedule(dice.uniform() * computed * 0.9, () => {
+    if (context.generation !== generation || context.step !== step - 1) return;
+    // Together and in order: what is spoilt is spoilt before the rank that would read it ends.
+    for (const one of due) {
       const rank = context.ranks[one.rank];
-      if (context.generation !== generation || context.step !== step - 1 || rank?.status !== "running") return;
+      if (rank?.status !== "running" || one.fired >= one.times) continue;
       one.fired++;
       suffer(context, rank, one);
-    });
-  }
+    }
+  });
 }
 
 function suffer(context: Context, rank: Rank, one: Mishap): void {
