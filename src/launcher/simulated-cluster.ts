@@ -46,6 +46,8 @@ export interface SimulatedCluster {
   epoch: number;
   /** What befalls attempts beside their run file's faults, in order. */
   readonly mishaps: Mishap[];
+  /** When they struck, in monotonic seconds. */
+  readonly struckAt: number[];
   /** Writers of older attempts that were turned away. */
   fenced: number;
   /** What must never happen and did. */
@@ -62,6 +64,7 @@ export function simulatedCluster(options: { clock: VirtualClock; seed: number; t
     checkpoints: new Map(),
     epoch: 0,
     mishaps: [],
+    struckAt: [],
     fenced: 0,
     violations: [],
   };

@@ -105,6 +105,7 @@ export function befall(context: Context, step: number, computed: number): void {
       const rank = context.ranks[one.rank];
       if (rank?.status !== "running" || one.fired >= one.times) continue;
       one.fired++;
+      cluster.struckAt.push(cluster.clock.monotonicSeconds());
       suffer(context, rank, one);
     }
   });

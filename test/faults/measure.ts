@@ -25,10 +25,16 @@ export interface Measured {
 /** What came of a run; `undisturbedWeights` is what it must end in when it finishes. */
 export function measure(
   row: FaultRow,
-  run: { state: RunState; events: readonly RunEvent[]; violations: readonly string[] },
+  run: {
+    state: RunState;
+    events: readonly RunEvent[];
+    violations: readonly string[];
+    /** When faults struck, in seconds since the run was created, as whoever injected them knows. */
+    struckAt: readonly number[];
+  },
   undisturbedWeights: string | undefined,
 ): Measured {
-  const { state, events, violations } = run;
+  const { state, events, violations, struckAt } = run;
   const isAllowed = (list: readonly string[], value: string): boolean => list.includes(value);
   const longest = (values: readonly (number | null)[]): number | null =>
     values.reduce((most, value) => (value === null ? most : Math.max(most ?? 0, value)), null);
@@ -52,7 +58,14 @@ export function measure(
   return {
     id: row.id,
     detectedBy: [...new Set(state.faults.map(({ detected }) => detected.detectedBy))],
-    detectSeconds: longest(state.faults.map(({ detected }) => detected.detectSeconds)),
+    detectSeconds: longest(
+      state.faults.map(({ at, detected }) => {
+        const since = at - state.createdAt;
+        const struck = struckAt.filter((time) => time <= since).at(-1);
+        // What the supervisor reckons may begin only when somebody noticed; who injected knows better.
+        return struck === undefined || detected.detectedBy === "checkpoint" ? detected.detectSeconds : since - struck;
+      }),
+    ),
     recoverSeconds: longest(state.faults.map(({ recoverSeconds }) => recoverSeconds)),
     lostSteps: state.lostSteps,
     actions: [...new Set([...decided, ...selfHelp(events)])],
@@ -72,4 +85,25 @@ function selfHelp(events: readonly RunEvent[]): string[] {
     ...(events.some((event) => event.type === "supervisor-stopped" && event.data.reason === "signal") ? ["stop"] : []),
     ...(has("run-failed") ? ["stop with reasons"] : []),
   ];
+}
+
+/** Several runs of one row as one: the longest times, the most steps lost, everything that was ever done. */
+export function worst(results: readonly Measured[]) {
+  const most = (of: (one: Measured) => number | null): number | null =>
+    results.reduce<number | null>((found, one) => {
+      const value = of(one);
+      return value === null ? found : Math.max(found ?? 0, value);
+    }, null);
+  const all = (of: (one: Measured) => readonly string[]): string[] => [...new Set(results.flatMap(of))];
+  return {
+    detectedBy: all(({ detectedBy }) => detectedBy),
+    detectSeconds: most(({ detectSeconds }) => detectSeconds),
+    recoverSeconds: most(({ recoverSeconds }) => recoverSeconds),
+    lostSteps: most(({ lostSteps }) => lostSteps) ?? 0,
+    actions: all(({ actions }) => actions),
+    falseActions: results.reduce((sum, one) => sum + one.falseActions, 0),
+    ended: all(({ ended }) => [ended]),
+    reason: results[0]?.reason,
+    problems: all(({ problems }) => problems),
+  };
 }

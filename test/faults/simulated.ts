@@ -33,7 +33,8 @@ export async function simulateFault(id: FaultId, seed: number): Promise<Measured
       `${id}: the injection did not fire; replay: npm run faults -- --simulated --only ${id} --seed ${seed}`,
     );
   const undisturbed = await simulate({ seed, file: simulatedRun({ steps, ...injection.run }), ...sameSize(injection) });
-  return measure(rowOf(id), result, undisturbed.state.finished?.weightsSha256);
+  const struckAt = result.cluster.struckAt.map((time) => time - 1000);
+  return measure(rowOf(id), { ...result, struckAt }, undisturbed.state.finished?.weightsSha256);
 }
 
 const sameSize = ({ options }: Injection): Partial<Simulation> =>
@@ -105,8 +106,8 @@ const injections: Record<FaultId, () => Injection> = {
   "gradient-bit-flip": () => emulated({ kind: "bitflip", step: 12, rank: 1 }),
   "supervisor-killed": () => {
     // Every append of one run is a kill's turn, whole and torn in turns; test/simulation/kills does each alone.
-    const kills = Array.from({ length: 40 }, (_, at) => ({
-      append: 2 * at + 3,
+    const kills = Array.from({ length: 12 }, (_, at) => ({
+      append: 5 * at + 3,
       when: at % 2 === 0 ? ("after" as const) : ("torn" as const),
     }));
     return { options: { kills }, fired: (result) => result.killed === kills.length };
