@@ -15,6 +15,7 @@ import {
   enter,
   exit,
   killAgent,
+  type Rank,
   record,
   say,
   setStatus,
@@ -40,19 +41,18 @@ export interface SimulatedAttempt {
 }
 
 export function startSimulatedAttempt(cluster: SimulatedCluster, order: AttemptOrder): SimulatedAttempt {
+  const ranks = order.nodes.map(
+    (_, rank): Rank => ({
+      ...{ rank, seq: 0, status: "running", phase: "start", waitingFor: undefined, log: [], heard: true },
+    }),
+  );
   const context: Context = {
     cluster,
     order,
     dice: random(cluster.seed, `attempt ${order.epoch}`),
-    ranks: order.nodes.map((_, rank) => ({
-      rank,
-      seq: 0,
-      status: "running",
-      phase: "start",
-      waitingFor: undefined,
-      log: [],
-      heard: true,
-    })),
+    ranks,
+    speakers: cluster.temper.onlyFirstSpeaks ? ranks.slice(0, 1) : ranks,
+    running: ranks.length,
     records: [],
     events: [],
     agent: "running",
@@ -101,6 +101,11 @@ function begin(context: Context): void {
     return;
   }
   for (const rank of ranks) {
+    if (cluster.broken.has(order.nodes[rank.rank] ?? "")) {
+      setStatus(context, rank, "gone");
+      record(context, { ev: "spawn-failed", rank: rank.rank, why: "the node does not answer" });
+      continue;
+    }
     record(context, { ev: "spawned", rank: rank.rank, pid: pid + 1 + rank.rank, startTicks: order.epoch });
     say(context, rank, { ev: "hello", pid: pid + 1 + rank.rank });
     enter(context, rank, "load");
@@ -135,14 +140,14 @@ function load(context: Context): void {
 
 /** Draws the step's times, lets the faults of this step strike, and completes it when every rank has done its part. */
 function computeStep(context: Context): void {
-  const { cluster, ranks, dice } = context;
+  const { cluster, dice } = context;
   const step = context.step + 1;
   const { stepSeconds, jitter, pauseChance, pauseSeconds } = cluster.temper;
   const { shares, slowness } = context;
   let most = 1;
   for (const share of shares) most = Math.max(most, share);
   let computed = 0;
-  const compute = ranks.map((rank) => {
+  const compute = context.speakers.map((rank) => {
     enter(context, rank, "compute");
     const isSlow = context.slow !== undefined && context.slow.rank === rank.rank && step <= context.slow.until;
     const work = (slowness * (shares[rank.rank] ?? 1)) / most;
@@ -157,10 +162,10 @@ function computeStep(context: Context): void {
   const reduced = linkSlow === undefined ? linkSeconds(0) : Math.max(0.03, linkSeconds(linkSlow.rank));
   const paused = dice.uniform() < pauseChance ? dice.uniform() * pauseSeconds : 0;
   after(context, computed, () => {
-    for (const rank of ranks) enter(context, rank, "reduce", rank.rank === 0 ? 1 : 0);
+    for (const rank of context.speakers) enter(context, rank, "reduce", rank.rank === 0 ? 1 : 0);
     after(context, reduced, () => {
       // A pause is either a validation or a slow checkpoint; both are said.
-      for (const rank of ranks) enter(context, rank, paused > pauseSeconds / 2 ? "validate" : "save");
+      for (const rank of context.speakers) enter(context, rank, paused > pauseSeconds / 2 ? "validate" : "save");
       after(context, 0.2 * stepSeconds + paused, () =>
         completeStep(context, { step, compute, linkSeconds, seconds: computed + reduced + 0.2 * stepSeconds + paused }),
       );
@@ -193,7 +198,7 @@ function completeStep(
   context.weights = weights;
   const loss = lossAt(step) * context.spike;
   context.spike = 1;
-  for (const rank of [...ranks].reverse()) {
+  for (const rank of [...context.speakers].reverse()) {
     if (rank.rank === 0)
       say(context, rank, { ev: "checkpoint", step, tier: "memory", path: stored.path, seconds: 0.01 });
     // Many ranks stand in a ring, so that none has more links than it may tell of.

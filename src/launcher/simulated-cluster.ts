@@ -46,6 +46,8 @@ export interface SimulatedCluster {
   epoch: number;
   /** What befalls attempts beside their run file's faults, in order. */
   readonly mishaps: Mishap[];
+  /** Nodes that start no worker. */
+  readonly broken: Set<string>;
   /** When they struck, in monotonic seconds. */
   readonly struckAt: number[];
   /** Writers of older attempts that were turned away. */
@@ -65,6 +67,7 @@ export function simulatedCluster(options: { clock: VirtualClock; seed: number; t
     epoch: 0,
     mishaps: [],
     struckAt: [],
+    broken: new Set(),
     fenced: 0,
     violations: [],
   };

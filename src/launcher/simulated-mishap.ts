@@ -21,6 +21,10 @@ type Kind =
   | { readonly kind: "flap" }
   /** Stored checkpoints do not verify from now on. */
   | { readonly kind: "spoil"; readonly which: "newest" | "newest-of-each-tier" | "all"; readonly why: string }
+  /** What the memory tier held is gone, as when a node goes that nobody has a copy of. */
+  | { readonly kind: "lose-memory" }
+  /** Its node starts no worker any more. */
+  | { readonly kind: "break-node" }
   /** Rank 0 is killed while it saves, before anything is published. */
   | { readonly kind: "kill-saving" }
   /** The disk tier refuses the next checkpoint. */

@@ -55,6 +55,9 @@ export interface Context {
   killSaving: boolean;
   /** How many ranks are not gone, and the newest list of their statuses until one changes. */
   living: number;
+  running: number;
+  /** Ranks that say what they do while all is well. */
+  readonly speakers: readonly Rank[];
   statuses: Observation["processes"] | undefined;
   /** Micro-batches of each rank. */
   readonly shares: readonly number[];
@@ -62,6 +65,7 @@ export interface Context {
 
 export function setStatus(context: Context, rank: Rank, status: Rank["status"]): void {
   if (status === "gone" && rank.status !== "gone") context.living--;
+  context.running += Number(status === "running") - Number(rank.status === "running");
   rank.status = status;
   context.statuses = undefined;
 }
@@ -104,9 +108,7 @@ export function after(context: Context, seconds: number, event: () => void): voi
   });
 }
 
-function areAllRunning({ ranks, living }: Context): boolean {
-  return living === ranks.length && ranks.every(({ status }) => status === "running");
-}
+const areAllRunning = ({ ranks, running }: Context): boolean => running === ranks.length;
 
 /** A link that breaks between two ranks that live: both ends say so and end. */
 export function noticeLink(context: Context, a: Rank): void {

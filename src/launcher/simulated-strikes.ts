@@ -137,6 +137,14 @@ function suffer(context: Context, rank: Rank, one: Mishap): void {
     case "spoil":
       spoil(context, one);
       return;
+    case "lose-memory":
+      for (const [path, { tier }] of context.cluster.checkpoints)
+        if (tier === "memory") context.cluster.checkpoints.delete(path);
+      return;
+    case "break-node":
+      context.cluster.broken.add(context.order.nodes[rank.rank] ?? "");
+      exit(context, rank, { code: null, signal: "SIGKILL" });
+      return;
     case "kill-saving":
       context.killSaving = true;
       return;

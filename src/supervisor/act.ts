@@ -67,9 +67,9 @@ async function leaveByThemselves({ log, launcher, clock, policy }: World, epoch:
 
 async function chooseCheckpoint(world: World, intent: Of<"choose-checkpoint">): Promise<void> {
   const { log } = world;
-  let found = await setAside(world, intent.beforeStep, intent.distrusted);
-  // Nothing older is left: rather the distrusted step than none.
-  if (found === undefined && intent.beforeStep !== null) found = await setAside(world, null, intent.distrusted);
+  // Asked before anything is set aside: when nothing older is left, rather the distrusted steps than none.
+  const older = intent.beforeStep === null ? undefined : (await world.tiers.newest(intent.beforeStep)).newest;
+  let found = await setAside(world, older === undefined ? null : intent.beforeStep, intent.distrusted);
   if (found !== undefined && intent.carry) found = await carry(world, found);
   log.append([{ type: "resume-chosen", data: { checkpoint: found ?? null } }]);
 }

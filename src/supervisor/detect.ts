@@ -120,7 +120,7 @@ function draft(view: View, finding: Finding, { id, echoes }: { id: number; echoe
     retried,
     recoverSeconds,
     why: why.slice(0, 2000),
-    evidence: [...evidence, ...echoes.map((echo) => `then: ${echo.why}`)]
+    evidence: [...evidence, ...echoes.slice(0, 20).map((echo) => `then: ${echo.why}`)]
       .slice(0, 20)
       .map((line) => line.slice(0, 1000)),
     source,

@@ -1,5 +1,5 @@
 /**
- * `npm run faults -- --simulated [--only ID] [--seed N] [--seeds N] [--ettr] [--write] [--json]`: measures the fault matrix, writes docs/faults.md.
+ * `npm run faults -- --simulated [--only ID] [--seed N] [--seeds N] [--ettr [--days N]] [--write] [--json]`: measures the fault matrix, writes docs/faults.md.
  * Knows: the table that is written. Does not know: how a fault is brought about (simulated.ts).
  */
 import { spawnSync } from "node:child_process";
@@ -10,19 +10,23 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { provenance, writeBlock } from "../../bench/block.mjs";
 
-const usage = "usage: npm run faults -- --simulated [--only ID] [--seed N] [--seeds N] [--ettr] [--write] [--json]\n";
+const usage =
+  "usage: npm run faults -- --simulated [--only ID] [--seed N] [--seeds N] [--ettr [--days N]] [--write] [--json]\n";
 const flag = { type: "boolean", default: false };
 const text = { type: "string" };
 let values;
 try {
   ({ values } = parseArgs({
-    options: { simulated: flag, write: flag, json: flag, ettr: flag, only: text, seed: text, seeds: text },
+    options: { simulated: flag, write: flag, json: flag, ettr: flag, only: text, seed: text, seeds: text, days: text },
   }));
 } catch (error) {
   process.stderr.write(`faults: ${error.message}\n${usage}`);
   process.exit(2);
 }
-if (!values.simulated || [values.seed, values.seeds].some((given) => given !== undefined && !/^\d+$/.test(given))) {
+if (
+  !values.simulated ||
+  [values.seed, values.seeds, values.days].some((given) => given !== undefined && !/^\d+$/.test(given))
+) {
   process.stderr.write(usage);
   process.exit(2);
 }
@@ -34,6 +38,7 @@ try {
   const asked = { out, seeds: Number(values.seeds ?? 20) };
   if (values.only !== undefined) asked.only = values.only;
   if (values.seed !== undefined) asked.seed = Number(values.seed);
+  if (values.days !== undefined) asked.days = Number(values.days);
   const name = values.ettr ? "ettr" : "report";
   const { status } = spawnSync(
     "npx",

@@ -110,7 +110,7 @@ const injections: Record<FaultId, () => Injection> = {
       append: 5 * at + 3,
       when: at % 2 === 0 ? ("after" as const) : ("torn" as const),
     }));
-    return { options: { kills }, fired: (result) => result.killed === kills.length };
+    return { options: { kills }, fired: (result) => result.killed >= 8 };
   },
   "two-supervisors": () => ({ options: { rivalAt: 4 }, fired: ({ refused }) => refused === 1 }),
   "agent-dies": () => befalls(mishap({ kind: "agent-dies", step: 12 })),

@@ -2,6 +2,7 @@
  * Runs the real supervisor in a simulated world: virtual clock, simulated launcher, storage in memory, seeded faults.
  * Knows: how the parts are put together, what must never happen. Does not know: what a single test asserts beyond that.
  */
+import type { Clock } from "../../src/host/clock.ts";
 import { type VirtualClock, virtualClock } from "../../src/host/virtual-clock.ts";
 import { type EventData, parseEvent, type RunEvent } from "../../src/journal/event.ts";
 import { illegal } from "../../src/journal/legal.ts";
@@ -41,6 +42,8 @@ export interface Simulation {
   readonly fsyncSeconds?: number;
   /** What stands between the supervisor and the launcher. */
   readonly between?: (launcher: Launcher, clock: VirtualClock) => Launcher;
+  /** The supervisor's clock, when somebody wants to see how long it works between two waits. */
+  readonly watchClock?: (clock: Clock) => Clock;
   /** When, in seconds since the start, the supervisor is asked to stop; another one comes 5 s later. */
   readonly stops?: readonly { readonly at: number; readonly signal: string }[];
   /** When another supervisor takes the lease; the first finds out by itself. */
@@ -51,6 +54,7 @@ export interface Simulation {
   readonly limitSeconds?: number;
   /** Ranks and accelerators beyond what a run file may ask for. */
   readonly workers?: number;
+  readonly spares?: number;
 }
 
 export interface Kill {
@@ -78,7 +82,7 @@ const start = 1_000;
 
 export async function simulate(options: Simulation): Promise<SimulationResult> {
   const { seed, temper = calm, kills = [], stops = [], wallJumps = [], limitSeconds = 20_000 } = options;
-  const file = withWorkers(options.file, options.workers);
+  const file = withWorkers(options.file, options.workers, options.spares ?? 1);
   const clock = virtualClock(start);
   const cluster = simulatedCluster({ clock, seed, temper });
   cluster.mishaps.push(...(options.mishaps ?? []));
@@ -108,7 +112,15 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
     journal = journal.slice(0, whole);
     const own = ++lease;
     const holdsLease = (): boolean => own === lease;
-    const world = simulatedWorld({ file, cluster, events, store, holdsLease, between: options.between });
+    const world = simulatedWorld({
+      file,
+      cluster,
+      events,
+      store,
+      holdsLease,
+      between: options.between,
+      watchClock: options.watchClock,
+    });
     const control = new AbortController();
     const stop = stops[counts.stopped];
     const takeBack =
@@ -149,12 +161,12 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
 /** Another supervisor holds the lease. */
 class Refused extends Error {}
 
-function withWorkers(file: RunFile, workers: number | undefined): RunFile {
+function withWorkers(file: RunFile, workers: number | undefined, spares: number): RunFile {
   if (workers === undefined) return file;
   return {
     ...file,
     train: { ...file.train, globalBatch: workers * file.train.microBatch },
-    pools: file.pools.map((pool) => ({ ...pool, workers })),
+    pools: file.pools.map((pool) => ({ ...pool, workers, spares: pool.spares > 0 ? spares : 0 })),
   };
 }
 
@@ -213,8 +225,9 @@ function simulatedWorld(options: {
   store: (text: string, durable: boolean) => void;
   holdsLease: () => boolean;
   between: Simulation["between"];
+  watchClock: Simulation["watchClock"];
 }): World {
-  const { file, cluster, events, store, holdsLease, between } = options;
+  const { file, cluster, events, store, holdsLease, between, watchClock } = options;
   const { clock } = cluster;
   const state = reduce(events);
   const startedAt = Math.max(clock.wallSeconds(), state.at) - clock.monotonicSeconds();
@@ -229,7 +242,7 @@ function simulatedWorld(options: {
     log: openLog({ run: file.name, state, now: () => startedAt + clock.monotonicSeconds(), write: store }),
     launcher: between?.(launcher, clock) ?? launcher,
     tiers: simulatedTiers(cluster),
-    clock,
+    clock: watchClock?.(clock) ?? clock,
     policy: policyOf(file),
     created,
     supervisor: { process: { pid: 1, startTicks: 1 }, host: "simulated", version: "0" },
