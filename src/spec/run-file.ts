@@ -72,7 +72,7 @@ export const Failover = z.strictObject({
   order: z.array(name).min(1).optional(),
   /**
    * How many faults of the same root (kind and node) without a step completed between make the node leave, or the run its
-   * pool: with 2 the first is restarted and the second is not. The same error of the program so often ends the run.
+   * pool: with 2 the first is restarted and the second is not.
    */
   maxFaultsPerRoot: z.int().positive().default(2),
   /** Restarting faults that a pool may show before the run leaves it. */

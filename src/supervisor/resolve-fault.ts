@@ -56,11 +56,6 @@ function restart(given: Case): Decision {
     return fail(given, "fix-job", `${why}; mend the job, then run the same command`);
   }
   const same = idle.filter(({ detected }) => detected.root === fault.detected.root).length;
-  const raised = fault.detected.kind === "program-error" ? idle.filter((other) => isSameError(other, fault)).length : 0;
-  if (raised >= maxFaultsPerRoot) {
-    const why = `${fault.detected.why} with the same error for the ${ordinal(raised)} time at step ${fault.detected.step}`;
-    return fail(given, "fix-job", `${why}; mend the program, then run the same command`);
-  }
   if (same >= maxFaultsPerRoot) {
     return escalate(
       given,
@@ -76,11 +71,6 @@ function restart(given: Case): Decision {
     overBudget(given) ??
     decision(given, "restart", `${ordinal(same)} time without progress, restarting on the same nodes`)
   );
-}
-
-/** A program that raises what it raised before has a defect that no other node mends. */
-function isSameError(a: Fault, b: Fault): boolean {
-  return a.detected.kind === b.detected.kind && a.detected.evidence[1] === b.detected.evidence[1];
 }
 
 /** The same root again: another node if there is one to blame and one to use, else another pool. */

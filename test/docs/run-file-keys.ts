@@ -99,7 +99,7 @@ export const meanings: Readonly<Record<string, string>> = {
   failover: "When to restart, to evict a node, to leave a pool, and to give up.",
   "failover.order": "Pools in the order in which the run may use them; absent: as listed under `pools`.",
   "failover.maxFaultsPerRoot":
-    "How many faults of the same root (kind and node) without a step completed between make the node leave, or the run its pool: with 2 the first is restarted and the second is not. The same error raised by the program so often ends the run (`fix-job`).",
+    "How many faults of the same root (kind and node) without a step completed between make the node leave, or the run its pool: with 2 the first is restarted and the second is not.",
   "failover.maxFaultsPerPool": "Restarting faults that a pool may show before the run leaves it.",
   "failover.maxFaultsPerProductiveHour":
     "The same as a rate, counted once `minProductiveSeconds` have been productive there.",
