@@ -7,6 +7,10 @@ import type { Clock } from "./clock.ts";
 export interface VirtualClock extends Clock {
   /** Runs `event` when `seconds` have passed; the function returned takes it back. */
   schedule(seconds: number, event: () => void): () => void;
+  /** Lets time pass for everybody else while the caller does nothing: a system call that blocks. */
+  block(seconds: number): void;
+  /** The wall clock is set: it jumps by this much, and monotonic time does not. */
+  setWall(bySeconds: number): void;
   /** Ends the wait of whoever waits for a wake-up. */
   wakeUp(): void;
 }
@@ -23,6 +27,7 @@ export function virtualClock(startSeconds = 1_000): VirtualClock {
   let now = startSeconds;
   let seq = 0;
   let woken = false;
+  let wallAhead = 1_700_000_000;
   const before = (a: Scheduled, b: Scheduled): boolean => a.at < b.at || (a.at === b.at && a.seq < b.seq);
 
   const push = (entry: Scheduled): void => {
@@ -57,9 +62,26 @@ export function virtualClock(startSeconds = 1_000): VirtualClock {
     return first;
   };
 
+  const pass = (until: number, isOver: () => boolean): void => {
+    while (!isOver()) {
+      const next = heap[0];
+      if (next === undefined || next.at > until) {
+        now = Math.max(now, until);
+        break;
+      }
+      pop();
+      now = Math.max(now, next.at);
+      if (!next.cancelled) next.event();
+    }
+  };
+
   return {
     monotonicSeconds: () => now,
-    wallSeconds: () => 1_700_000_000 + now,
+    wallSeconds: () => wallAhead + now,
+    block: (seconds) => pass(now + seconds, () => false),
+    setWall(bySeconds) {
+      wallAhead += bySeconds;
+    },
     schedule(seconds, event) {
       const entry = { at: now + Math.max(0, seconds), seq: seq++, event, cancelled: false };
       push(entry);
@@ -71,18 +93,8 @@ export function virtualClock(startSeconds = 1_000): VirtualClock {
       woken = true;
     },
     async wait(seconds, wake) {
-      const until = now + seconds;
       if (wake === undefined) woken = false;
-      while (!(woken && wake !== undefined)) {
-        const next = heap[0];
-        if (next === undefined || next.at > until) {
-          now = until;
-          break;
-        }
-        pop();
-        now = Math.max(now, next.at);
-        if (!next.cancelled) next.event();
-      }
+      pass(now + seconds, () => woken && wake !== undefined);
       if (wake !== undefined) woken = false;
     },
   };

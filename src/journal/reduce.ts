@@ -4,17 +4,34 @@
  */
 import type { CheckpointRef, EventData, RunEvent } from "./event.ts";
 import { injectionOf } from "./injection.ts";
-import { type Attempt, type Fault, initialState, type RunState } from "./state.ts";
+import { type Attempt, type Fault, initialState, type RunState, type WorkerState } from "./state.ts";
 
-/** The state after `events`, from `state` on. A prefix reduced, then the rest on top of it, gives the same as the whole. */
-export function reduce(events: readonly RunEvent[], state: RunState = initialState): RunState {
+/**
+ * The state after `events`, from `state` on. A prefix reduced, then the rest on top of it, gives the same as the whole.
+ * `check` sees each event with the state before it, may throw, and must not keep that state.
+ */
+export function reduce(
+  events: Iterable<RunEvent>,
+  state: RunState = initialState,
+  check?: (state: RunState, event: RunEvent) => void,
+): RunState {
   let next = state;
-  for (const event of events) next = step(next, event);
+  const own: Own = { workers: undefined };
+  for (const event of events) {
+    check?.(next, event);
+    next = step(next, event, own);
+  }
   return next;
 }
 
-function step(before: RunState, event: RunEvent): RunState {
-  const state = counted({ ...before, seq: event.seq, at: event.at, epoch: Math.max(before.epoch, event.epoch) }, event);
+/** What this call has made itself and nobody else holds: it may be changed in place, so that ten thousand starts are not ten thousand copies. */
+interface Own {
+  workers: WorkerState[] | undefined;
+}
+
+function step(before: RunState, event: RunEvent, own: Own): RunState {
+  const attempt = counted(before, event);
+  const state = { ...before, seq: event.seq, at: event.at, epoch: Math.max(before.epoch, event.epoch), attempt };
   switch (event.type) {
     case "run-created":
       return { ...state, created: event.data, createdAt: event.at, phase: "created", pool: event.data.order[0] };
@@ -34,16 +51,9 @@ function step(before: RunState, event: RunEvent): RunState {
         agent: event.data.agent ?? attempt.agent,
       }));
     case "worker-started":
-      return workerStarted(state, event.data);
+      return workerStarted(state, event.data, own);
     case "worker-exited":
-      return onAttempt(state, (attempt) => ({
-        ...attempt,
-        workers: attempt.workers.map((worker) =>
-          worker.rank === event.data.rank
-            ? { ...worker, exit: { code: event.data.code, signal: event.data.signal } }
-            : worker,
-        ),
-      }));
+      return workerExited(state, event.data, own);
     case "progress":
       return progressed(state, event.data);
     case "validation":
@@ -106,13 +116,13 @@ function onAttempt(state: RunState, change: (attempt: Attempt) => Attempt): RunS
   return state.attempt === undefined ? state : { ...state, attempt: change(state.attempt) };
 }
 
-/** Marks what a worker or agent said as counted. */
-function counted(state: RunState, event: RunEvent): RunState {
+/** The attempt with what a worker or agent said marked as counted. */
+function counted({ attempt }: RunState, event: RunEvent): Attempt | undefined {
   const source = "source" in event.data ? event.data.source : null;
-  if (source === null || state.attempt === undefined || event.epoch !== state.attempt.epoch) return state;
+  if (source === null || attempt === undefined || event.epoch !== attempt.epoch) return attempt;
   const key = String(source.rank);
-  const seq = Math.max(state.attempt.seen[key] ?? 0, source.seq);
-  return { ...state, attempt: { ...state.attempt, seen: { ...state.attempt.seen, [key]: seq } } };
+  const seq = Math.max(attempt.seen[key] ?? 0, source.seq);
+  return { ...attempt, seen: { ...attempt.seen, [key]: seq } };
 }
 
 function resumed(state: RunState): RunState {
@@ -185,14 +195,43 @@ function intended(state: RunState, data: EventData["launch-intended"]): RunState
   };
 }
 
-function workerStarted(state: RunState, data: EventData["worker-started"]): RunState {
-  return onAttempt(state, (attempt) => ({
-    ...attempt,
-    workers: [
-      ...attempt.workers.filter((worker) => worker.rank !== data.rank),
-      { rank: data.rank, node: attempt.nodes[data.rank] ?? "?", process: data.process, exit: undefined },
-    ].sort((a, b) => a.rank - b.rank),
-  }));
+function workerStarted(state: RunState, data: EventData["worker-started"], own: Own): RunState {
+  return onAttempt(state, (attempt) => {
+    const { rank, process } = data;
+    const workers = ownWorkers(attempt, own);
+    const worker: WorkerState = { rank, node: attempt.nodes[rank] ?? "?", process, exit: undefined };
+    const place = placeOf(workers, rank);
+    if (workers[place]?.rank === rank) workers[place] = worker;
+    else workers.splice(place, 0, worker);
+    return { ...attempt, workers };
+  });
+}
+
+function workerExited(state: RunState, { rank, code, signal }: EventData["worker-exited"], own: Own): RunState {
+  return onAttempt(state, (attempt) => {
+    const workers = ownWorkers(attempt, own);
+    const place = placeOf(workers, rank);
+    const worker = workers[place];
+    if (worker?.rank === rank) workers[place] = { ...worker, exit: { code, signal } };
+    return { ...attempt, workers };
+  });
+}
+
+function ownWorkers(attempt: Attempt, own: Own): WorkerState[] {
+  if (own.workers === undefined || own.workers !== attempt.workers) own.workers = [...attempt.workers];
+  return own.workers;
+}
+
+/** Where the rank is or belongs in workers sorted by rank. */
+function placeOf(workers: readonly WorkerState[], rank: number): number {
+  let low = 0;
+  let high = workers.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((workers[middle]?.rank ?? rank) < rank) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function progressed(state: RunState, data: EventData["progress"]): RunState {

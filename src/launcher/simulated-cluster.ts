@@ -4,6 +4,7 @@
  */
 import type { VirtualClock } from "../host/virtual-clock.ts";
 import type { SimulatedAttempt } from "./simulated-attempt.ts";
+import type { Mishap } from "./simulated-mishap.ts";
 
 /** Weights are a hash over all completed steps in order, so that a step left out, doubled or swapped shows in the end. */
 export interface StoredCheckpoint {
@@ -11,7 +12,8 @@ export interface StoredCheckpoint {
   readonly step: number;
   readonly tier: "memory" | "disk";
   readonly weights: string;
-  corrupt: boolean;
+  /** Why it does not verify. */
+  corrupt: string | undefined;
 }
 
 /** What may make a healthy cluster look sick: pauses and jitter, all within what healthy jobs show. */
@@ -24,6 +26,12 @@ export interface Temper {
   /** Longest time from launch to the first step. */
   readonly startSeconds: number;
   readonly stepSeconds: number;
+  /** Between heartbeats of a rank; absent: 0.5, Infinity: none come. */
+  readonly heartbeatSeconds?: number;
+  /** Only rank 0 says anything while all is well, as programs do that know nothing of a supervisor. */
+  readonly onlyFirstSpeaks?: boolean;
+  /** What ranks hold in common at most in the disk tier; absent: everything. */
+  readonly keepOnDisk?: number;
 }
 
 export const calm: Temper = { jitter: 0.05, pauseChance: 0, pauseSeconds: 0, startSeconds: 1, stepSeconds: 0.3 };
@@ -36,13 +44,33 @@ export interface SimulatedCluster {
   readonly checkpoints: Map<string, StoredCheckpoint>;
   /** The newest epoch, as the fencing token says it. */
   epoch: number;
+  /** What befalls attempts beside their run file's faults, in order. */
+  readonly mishaps: Mishap[];
+  /** Nodes that start no worker. */
+  readonly broken: Set<string>;
+  /** When they struck, in monotonic seconds. */
+  readonly struckAt: number[];
+  /** Writers of older attempts that were turned away. */
+  fenced: number;
   /** What must never happen and did. */
   readonly violations: string[];
 }
 
 export function simulatedCluster(options: { clock: VirtualClock; seed: number; temper?: Temper }): SimulatedCluster {
   const { clock, seed, temper = calm } = options;
-  return { clock, seed, temper, attempts: new Map(), checkpoints: new Map(), epoch: 0, violations: [] };
+  return {
+    clock,
+    seed,
+    temper,
+    attempts: new Map(),
+    checkpoints: new Map(),
+    epoch: 0,
+    mishaps: [],
+    struckAt: [],
+    broken: new Set(),
+    fenced: 0,
+    violations: [],
+  };
 }
 
 /** Publishes a checkpoint unless a newer epoch exists; false then. Keeps the newest three of the memory tier. */
@@ -51,18 +79,27 @@ export function publish(
   epoch: number,
   checkpoint: Omit<StoredCheckpoint, "path" | "corrupt">,
 ): StoredCheckpoint | undefined {
-  if (epoch < cluster.epoch) return undefined;
-  const others = [...cluster.attempts.values()].filter((other) => other.epoch !== epoch && other.isAlive());
-  if (others.length > 0)
-    cluster.violations.push(`attempts ${others.map((other) => other.epoch)} live while ${epoch} writes`);
+  if (epoch < cluster.epoch) {
+    cluster.fenced++;
+    return undefined;
+  }
+  for (const other of cluster.attempts.values()) {
+    if (other.epoch !== epoch && other.isAlive())
+      cluster.violations.push(`attempt ${other.epoch} lives while ${epoch} writes`);
+  }
   const path = `/${checkpoint.tier}/step-${String(checkpoint.step).padStart(8, "0")}`;
-  const stored = { ...checkpoint, path, corrupt: false };
+  const stored = { ...checkpoint, path, corrupt: undefined };
   cluster.checkpoints.set(path, stored);
-  const memory = [...cluster.checkpoints.values()]
-    .filter(({ tier }) => tier === "memory")
-    .sort((a, b) => b.step - a.step);
-  for (const old of memory.slice(3)) cluster.checkpoints.delete(old.path);
+  retain(cluster, "memory", 3);
+  if (cluster.temper.keepOnDisk !== undefined) retain(cluster, "disk", cluster.temper.keepOnDisk);
   return stored;
+}
+
+function retain({ checkpoints }: SimulatedCluster, tier: StoredCheckpoint["tier"], count: number): void {
+  const stored = [...checkpoints.values()].filter((one) => one.tier === tier);
+  if (stored.length <= count) return;
+  stored.sort((a, b) => b.step - a.step);
+  for (const old of stored.slice(count)) checkpoints.delete(old.path);
 }
 
 /** One step of "training": a chained 64-bit hash. */

@@ -9,7 +9,7 @@ import type { SimulatedCluster } from "./simulated-cluster.ts";
 
 /** A launcher over `cluster`; a second one over the same cluster (after a supervisor's death) sees everything from the start. */
 export function simulatedLauncher(cluster: SimulatedCluster): Launcher {
-  const taken = new Map<number, { records: number; events: number; observations: number }>();
+  const taken = new Map<number, { records: number; events: number }>();
   return {
     name: "simulated",
     async launch(order) {
@@ -37,16 +37,13 @@ export function simulatedLauncher(cluster: SimulatedCluster): Launcher {
       const attempt = cluster.attempts.get(epoch);
       const nothing = { records: [], events: [], processes: [], blind: [], malformed: {} };
       if (attempt === undefined) return { ...nothing, monotonicSeconds, agent: "unknown" };
-      const from = taken.get(epoch) ?? { records: 0, events: 0, observations: 0 };
-      taken.set(epoch, {
-        records: attempt.records.length,
-        events: attempt.events.length,
-        observations: from.observations + 1,
-      });
-      const records = attempt.records.slice(from.records);
-      const living = attempt.records.flatMap((record) => (record.ev === "spawned" ? [record.rank] : []));
-      const processes = living.map((rank) => ({ rank, status: attempt.statusOf(rank) }));
-      const events = attempt.events.slice(from.events);
+      const from = taken.get(epoch) ?? { records: 0, events: 0 };
+      const { length } = attempt.events;
+      const hasNews = length > from.events || attempt.records.length > from.records;
+      const records = hasNews ? attempt.records.slice(from.records) : nothing.records;
+      const events = hasNews ? attempt.events.slice(from.events) : nothing.events;
+      if (hasNews) taken.set(epoch, { records: attempt.records.length, events: length });
+      const processes = attempt.statuses();
       return { monotonicSeconds, agent: attempt.agentStatus(), records, events, processes, blind: [], malformed: {} };
     },
     lastLines: (epoch, rank) => cluster.attempts.get(epoch)?.lastLines(rank) ?? [],

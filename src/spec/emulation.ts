@@ -38,7 +38,7 @@ export const InjectedFault = z.strictObject({
   factor: z.number().gt(1).max(1000).default(4),
   /** `linkslow`: what the link still carries. */
   bytesPerSecond: z.number().positive().default(1_000_000),
-  /** `slow`, `linkslow`, `linkdown`: how many steps it lasts. */
+  /** `slow`, `linkslow`: how many steps it lasts. A `linkdown` breaks the connection once; the next attempt connects anew. */
   steps: z.int().positive().max(1_000_000).default(8),
 });
 export type InjectedFault = z.infer<typeof InjectedFault>;

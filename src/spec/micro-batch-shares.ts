@@ -6,13 +6,19 @@
 
 /** Micro-batches of each rank, in rank order; `ranks` from 1 to `microBatches`. */
 export function microBatchShares({ microBatches, ranks }: { microBatches: number; ranks: number }): number[] {
-  const shares = [microBatches];
+  let shares = [microBatches];
   while (shares.length < ranks) {
-    const most = shares.indexOf(Math.max(...shares));
-    const leaves = shares[most] ?? 1;
-    if (leaves < 2) break;
-    const left = 2 ** Math.ceil(Math.log2(leaves) - 1);
-    shares.splice(most, 1, left, leaves - left);
+    // All that share the most leaves are split in one pass from the left, as one after the other would be.
+    let most = 0;
+    for (const leaves of shares) most = Math.max(most, leaves);
+    if (most < 2) break;
+    const left = 2 ** Math.ceil(Math.log2(most) - 1);
+    let missing = ranks - shares.length;
+    shares = shares.flatMap((leaves) => {
+      if (leaves !== most || missing === 0) return [leaves];
+      missing--;
+      return [left, most - left];
+    });
   }
   return shares;
 }

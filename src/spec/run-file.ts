@@ -70,7 +70,10 @@ export type PoolSpec = z.infer<typeof PoolSpec>;
 export const Failover = z.strictObject({
   /** Pools in the order in which the run may use them; absent: as listed under `pools`. */
   order: z.array(name).min(1).optional(),
-  /** Restarts for the same root (kind, node) without progress between them, before the node is evicted or the pool left. */
+  /**
+   * How many faults of the same root (kind and node) without a step completed between make the node leave, or the run its
+   * pool: with 2 the first is restarted and the second is not.
+   */
   maxFaultsPerRoot: z.int().positive().default(2),
   /** Restarting faults that a pool may show before the run leaves it. */
   maxFaultsPerPool: z.int().positive().default(8),

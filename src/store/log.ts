@@ -35,30 +35,27 @@ export function openLog({ run, state: initial, now, write, onEvent }: LogOptions
   return {
     state: () => state,
     append(drafts) {
-      let next = state;
+      if (drafts.length === 0) return [];
       const events: RunEvent[] = [];
-      const states: RunState[] = [];
       // Rounded here, so that what is replayed from the file equals what was reduced while it was written.
       const at = Math.max(Math.round(now() * 1e6) / 1e6, state.at);
+      let { seq, epoch } = state;
       for (const draft of drafts) {
-        const epoch = draft.type === "launch-intended" ? next.epoch + 1 : next.epoch;
-        const parsed = parseEvent({ ...draft, seq: next.seq + 1, at, run, epoch, v: 1 });
+        if (draft.type === "launch-intended") epoch++;
+        const parsed = parseEvent({ ...draft, seq: ++seq, at, run, epoch, v: 1 });
         if ("problem" in parsed) throw new IllegalEvent(parsed.problem);
-        const why = illegal(next, parsed.event);
-        if (why !== undefined) throw new IllegalEvent(`${draft.type}: ${why}`);
-        next = reduce([parsed.event], next);
         events.push(parsed.event);
-        states.push(next);
       }
-      if (events.length === 0) return events;
+      const next = reduce(events, state, (before, event) => {
+        const why = illegal(before, event);
+        if (why !== undefined) throw new IllegalEvent(`${event.type}: ${why}`);
+      });
       write(
         events.map((event) => `${JSON.stringify(ordered(event))}\n`).join(""),
         events.some((event) => intentTypes.has(event.type)),
       );
       state = next;
-      events.forEach((event, index) => {
-        onEvent?.(event, states[index] ?? state);
-      });
+      for (const event of events) onEvent?.(event, state);
       return events;
     },
   };

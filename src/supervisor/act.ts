@@ -5,9 +5,9 @@
 import { faultFacts } from "../diagnosis/fault-facts.ts";
 import { systemErrorCode } from "../host/files.ts";
 import type { CheckpointRef, EventData, EventDraft } from "../journal/event.ts";
-import { LaunchFailed } from "../launcher/launcher.ts";
+import { LaunchFailed, type Observation } from "../launcher/launcher.ts";
 import type { Intent } from "./decide.ts";
-import { facts } from "./facts.ts";
+import { facts, inParts } from "./facts.ts";
 import type { World } from "./world.ts";
 
 type Of<T extends Intent["type"]> = Extract<Intent, { type: T }>;
@@ -44,7 +44,13 @@ export async function endAttempt(world: World, { outcome, why }: Of<"end-attempt
   if (outcome === "completed") await leaveByThemselves(world, epoch);
   if (attempt?.status !== "stopping") log.append([{ type: "stop-intended", data: { why } }]);
   await launcher.stop(epoch, policy.failover.stopGraceSeconds);
-  log.append(facts(launcher.observe(epoch), log.state()));
+  let last: Observation | undefined = launcher.observe(epoch);
+  while (last !== undefined) {
+    const { now, later } = inParts(last);
+    log.append(facts(now, log.state()));
+    last = later;
+    if (last !== undefined) await world.clock.wait(0);
+  }
   log.append([{ type: "attempt-ended", data: { outcome, why } }]);
 }
 
@@ -61,9 +67,9 @@ async function leaveByThemselves({ log, launcher, clock, policy }: World, epoch:
 
 async function chooseCheckpoint(world: World, intent: Of<"choose-checkpoint">): Promise<void> {
   const { log } = world;
-  let found = await setAside(world, intent.beforeStep, intent.distrusted);
-  // Nothing older is left: rather the distrusted step than none.
-  if (found === undefined && intent.beforeStep !== null) found = await setAside(world, null, intent.distrusted);
+  // Asked before anything is set aside: when nothing older is left, rather the distrusted steps than none.
+  const older = intent.beforeStep === null ? undefined : (await world.tiers.newest(intent.beforeStep)).newest;
+  let found = await setAside(world, older === undefined ? null : intent.beforeStep, intent.distrusted);
   if (found !== undefined && intent.carry) found = await carry(world, found);
   log.append([{ type: "resume-chosen", data: { checkpoint: found ?? null } }]);
 }

@@ -48,6 +48,7 @@ export function decide(state: RunState, policy: Policy): Intent | undefined {
 function recoveredFault(state: RunState): Intent | undefined {
   const { attempt } = state;
   if (attempt?.firstStepAt === undefined || attempt.status === "ended" || state.plan !== undefined) return undefined;
+  if (state.recovering.length === 0) return undefined;
   const fault = state.faults.find(({ id, epoch }) => state.recovering.includes(id) && epoch < attempt.epoch);
   if (fault === undefined) return undefined;
   const recoverSeconds = Math.max(0, attempt.firstStepAt - fault.at);

@@ -4,10 +4,10 @@
  */
 import { diagnoseEnd } from "../diagnosis/worker-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
-import type { RankView, View } from "./view.ts";
+import { byRank, type RankView, type View } from "./view.ts";
 
 export function detectEnds(view: View): Finding[] {
-  const ends = view.ranks.flatMap((rank) => detectEnd(view, rank));
+  const ends = byRank(view.ended).flatMap((rank) => detectEnd(view, rank));
   return ends.length > 0 ? ends : detectAgent(view);
 }
 
@@ -26,6 +26,7 @@ function detectEnd(view: View, rank: RankView): Finding[] {
 }
 
 function detectAgent(view: View): Finding[] {
+  if (view.agentEnded !== "stopped" && (view.agentEnded !== undefined || view.agent !== "gone")) return [];
   const base = { ...plainFinding, rank: null, step: nextStep(view), detectedBy: "agent", kind: "agent-lost" } as const;
   if (view.agentEnded === "stopped") {
     return [{ ...base, why: "the agent was told to stop by somebody else", evidence: ["ended: stopped"] }];

@@ -7,7 +7,7 @@ import type { Failover } from "../spec/run-file.ts";
 import { startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
 import { median } from "./recent.ts";
-import { type LinkView, readingsKept, type View } from "./view.ts";
+import { type LinkView, type RankView, readingsKept, type View } from "./view.ts";
 
 /** Losses before a spike can be told from the start of training. */
 const lossHistory = 8;
@@ -18,7 +18,7 @@ const slownessSeconds = 1;
 
 /** How many steps in a row must be slow: `stragglerSteps`, and enough of them to last a second. */
 function streak(view: View, policy: Failover): number {
-  const usual = median(view.stepSeconds.values()) ?? 1;
+  const usual = view.usualStepSeconds.median || 1;
   return Math.min(
     readingsKept / 2,
     Math.max(policy.stragglerSteps, Math.ceil(slownessSeconds / Math.max(usual, 1e-3))),
@@ -56,13 +56,17 @@ export function detectLossSpike(view: View, state: RunState, policy: Failover): 
 export function detectStragglers(view: View, policy: Failover, share: (rank: number) => number): Finding[] {
   if (view.ranks.length < 2) return [];
   const enough = streak(view, policy);
+  const isSlow = (rank: RankView, times: Map<number, number[]>, count: number): boolean =>
+    ratios(rank, times, count, share).every((ratio) => ratio > policy.stragglerFactor);
+  // Whoever was not slow in its newest step is none: of ten thousand ranks hardly one is looked at closer.
+  const newest = timesByStep(view, 1, share);
+  const suspects = view.ranks.filter((rank) => rank.computeSeconds.size >= enough && isSlow(rank, newest, 1));
+  if (suspects.length === 0) return [];
   const times = timesByStep(view, enough, share);
-  return view.ranks.flatMap((rank) => {
+  return suspects.flatMap((rank) => {
+    if (!isSlow(rank, times, enough)) return [];
     const own = rank.computeSeconds.values().slice(-enough);
-    if (own.length < enough) return [];
-    const ratios = own.map(({ step, seconds }) => slowness(seconds, share(rank.rank), times.get(step) ?? []));
-    if (!ratios.every((ratio) => ratio > policy.stragglerFactor)) return [];
-    const worst = Math.min(...ratios);
+    const worst = Math.min(...ratios(rank, times, enough, share));
     const why = `rank ${rank.rank} computes ${worst.toFixed(1)} times slower than the others`;
     const evidence = own.slice(-4).map(({ step, seconds }) => `step ${step}: ${seconds.toFixed(3)} s of computing`);
     const ids = { rank: rank.rank, step: own.at(-1)?.step ?? 0, since: startOf(rank) };
@@ -70,17 +74,38 @@ export function detectStragglers(view: View, policy: Failover, share: (rank: num
   });
 }
 
-/** Of each recent step, all ranks' seconds per micro-batch, sorted. */
+/** How many times slower than the others a rank was in each of its newest steps. */
+function ratios(
+  rank: RankView,
+  times: Map<number, number[]>,
+  steps: number,
+  share: (rank: number) => number,
+): readonly number[] {
+  const own = rank.computeSeconds.values();
+  const found: number[] = [];
+  for (let at = own.length - steps; at < own.length; at++) {
+    const reading = own[at];
+    if (reading !== undefined) found.push(slowness(reading.seconds, share(rank.rank), times.get(reading.step) ?? []));
+  }
+  return found;
+}
+
+/** Of the steps that are among the newest `steps` of any rank, all ranks' seconds per micro-batch, sorted. */
 function timesByStep(view: View, steps: number, share: (rank: number) => number): Map<number, number[]> {
   const times = new Map<number, number[]>();
   for (const rank of view.ranks) {
-    for (const { step, seconds } of rank.computeSeconds.values().slice(-steps)) {
-      const list = times.get(step) ?? [];
-      times.set(step, list);
-      list.push(seconds / share(rank.rank));
+    const own = rank.computeSeconds.values();
+    for (let at = Math.max(0, own.length - steps); at < own.length; at++) times.set(own[at]?.step ?? 0, []);
+  }
+  for (const rank of view.ranks) {
+    const own = rank.computeSeconds.values();
+    // A rank may be a step or two ahead of the one that it is compared with.
+    for (let at = Math.max(0, own.length - steps - 2); at < own.length; at++) {
+      const reading = own[at];
+      if (reading !== undefined) times.get(reading.step)?.push(reading.seconds / share(rank.rank));
     }
   }
-  for (const list of times.values()) list.sort((a, b) => a - b);
+  for (const [step, list] of times) times.set(step, [...Float64Array.from(list).sort()]);
   return times;
 }
 
@@ -95,19 +120,25 @@ function slowness(seconds: number, share: number, sorted: readonly number[]): nu
 
 /**
  * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row and a second at least. Usual is the median
- * over all links of the attempt before that, so a pool whose links all are narrow has no slow link.
+ * over the steps before that of the median over all links, so a pool whose links all are narrow has no slow link.
  */
 export function detectSlowLinks(view: View, policy: Failover): Finding[] {
-  const links = [...view.links.values()];
-  const stepSeconds = median(view.stepSeconds.values()) ?? 0;
+  if (view.links.size === 0) return [];
+  const stepSeconds = view.usualStepSeconds.median;
   const enough = streak(view, policy);
-  return links.flatMap((link) => {
+  const usualByStep = [...view.linkRates].map(([step, rates]) => ({ step, rate: medianOf(rates) }));
+  const most = Math.max(...usualByStep.map(({ rate }) => rate));
+  const found: Finding[] = [];
+  for (const link of view.links.values()) {
+    // What is usual is at most the most that was usual in any step: hardly a link is looked at closer.
+    const newest = link.readings.values().at(-1);
+    if (newest === undefined || newest.bytes / newest.seconds >= policy.slowLinkShare * most) continue;
     const steps = newestSteps(link, enough);
     const from = steps[0];
-    if (from === undefined || steps.length < enough) return [];
-    const before = links.flatMap((other) => other.readings.values().filter((reading) => reading.step < from));
-    const usual = median(before.map(({ bytes, seconds }) => bytes / seconds));
-    if (usual === undefined || before.length < policy.stragglerSteps) return [];
+    if (from === undefined || steps.length < enough) continue;
+    const before = usualByStep.filter(({ step }) => step < from).map(({ rate }) => rate);
+    const usual = median(before);
+    if (usual === undefined || before.length < policy.stragglerSteps) continue;
     const slow = steps.every((step) => {
       const best = rateAt(link, step);
       return (
@@ -115,15 +146,25 @@ export function detectSlowLinks(view: View, policy: Failover): Finding[] {
         best.seconds - best.bytes / usual > Math.max(noiseSeconds, 0.1 * stepSeconds)
       );
     });
-    if (!slow) return [];
-    const { rate } = rateAt(link, steps.at(-1) ?? 0);
-    const why = `the link between rank ${link.low} and rank ${link.high} carries ${((rate / usual) * 100).toFixed(0)} % of what is usual`;
-    const evidence = [`${rate.toFixed(0)} bytes/s, usual ${usual.toFixed(0)} bytes/s, ${steps.length} steps in a row`];
-    const ends = [view.ranks[link.low], view.ranks[link.high]];
-    const since = ends.flatMap((rank) => (rank === undefined ? [] : [startOf(rank)])).find((time) => time !== null);
-    const ids = { rank: link.high, peer: link.low, step: steps.at(-1) ?? 0 };
-    return [{ ...plainFinding, ...ids, kind: "link-slow", detectedBy: "link", since: since ?? null, why, evidence }];
-  });
+    if (slow) found.push(slowLink(view, link, { usual, steps }));
+  }
+  return found;
+}
+
+function slowLink(view: View, link: LinkView, { usual, steps }: { usual: number; steps: readonly number[] }): Finding {
+  const { rate } = rateAt(link, steps.at(-1) ?? 0);
+  const why = `the link between rank ${link.low} and rank ${link.high} carries ${((rate / usual) * 100).toFixed(0)} % of what is usual`;
+  const evidence = [`${rate.toFixed(0)} bytes/s, usual ${usual.toFixed(0)} bytes/s, ${steps.length} steps in a row`];
+  const ends = [view.ranks[link.low], view.ranks[link.high]];
+  const since = ends.flatMap((rank) => (rank === undefined ? [] : [startOf(rank)])).find((time) => time !== null);
+  const ids = { rank: link.high, peer: link.low, step: steps.at(-1) ?? 0 };
+  return { ...plainFinding, ...ids, kind: "link-slow", detectedBy: "link", since: since ?? null, why, evidence };
+}
+
+/** Sorts in place, which is cheap for a list that was sorted before and grew little. */
+function medianOf(rates: number[]): number {
+  rates.sort((a, b) => a - b);
+  return rates[Math.ceil(rates.length / 2) - 1] ?? 0;
 }
 
 function newestSteps(link: LinkView, count: number): number[] {

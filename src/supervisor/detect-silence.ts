@@ -5,11 +5,7 @@
 import type { Failover } from "../spec/run-file.ts";
 import { nextStep, startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
-import { quantile } from "./recent.ts";
-import type { RankView, View } from "./view.ts";
-
-/** Phases that may take long by their nature; within them a rank gets the time that a launch gets. */
-const longPhases = new Set(["start", "load", "compile", "validate", "save"]);
+import { type RankView, silentSecondsOf, stoppedSecondsOf, type View } from "./view.ts";
 
 /**
  * A hang: no step completed for max(hangSeconds, hangStepFactor × p99 step), or `startSeconds` before the first step and in
@@ -18,10 +14,15 @@ const longPhases = new Set(["start", "load", "compile", "validate", "save"]);
  */
 export function detectSilence(view: View, policy: Failover): Finding[] {
   if (view.agentEnded !== undefined) return [];
-  const stopped = view.ranks.filter((rank) => rank.exit === undefined && rank.stoppedSeconds >= policy.hangSeconds);
+  const stopped = [...view.stopped].filter(
+    (rank) => rank.exit === undefined && stoppedSecondsOf(view, rank) >= policy.hangSeconds,
+  );
   if (stopped.length > 0) {
     return stopped.map((rank) =>
-      hang(view, rank, [`process is stopped by a signal for ${round(rank.stoppedSeconds)} s`, describe(rank)]),
+      hang(view, rank, [
+        `process is stopped by a signal for ${round(stoppedSecondsOf(view, rank))} s`,
+        describe(view, rank),
+      ]),
     );
   }
   const limit = silenceLimit(view, policy);
@@ -31,16 +32,15 @@ export function detectSilence(view: View, policy: Failover): Finding[] {
   if (!view.firstStep) {
     const why = `no first step within ${round(limit)} s; rank ${rank?.rank ?? "?"} has not got on`;
     const base = { ...plainFinding, rank: rank?.rank ?? null, step: nextStep(view), detectedBy: "progress" };
-    return [{ ...base, kind: "hang", why, evidence: [...evidence, ...(rank ? [describe(rank)] : [])] }];
+    return [{ ...base, kind: "hang", why, evidence: [...evidence, ...(rank ? [describe(view, rank)] : [])] }];
   }
-  return rank === undefined ? [] : [hang(view, rank, [...evidence, describe(rank)])];
+  return rank === undefined ? [] : [hang(view, rank, [...evidence, describe(view, rank)])];
 }
 
 /** Seconds of silence that are no hang yet. */
 export function silenceLimit(view: View, policy: Failover): number {
-  const usual = quantile(view.stepSeconds.values(), 0.99) ?? 0;
-  const limit = Math.max(policy.hangSeconds, policy.hangStepFactor * usual);
-  const takesLong = !view.firstStep || view.ranks.some((rank) => longPhases.has(rank.phase) && rank.exit === undefined);
+  const limit = Math.max(policy.hangSeconds, policy.hangStepFactor * view.usualStepSeconds.p99);
+  const takesLong = !view.firstStep || view.inLongPhase > 0;
   return takesLong ? Math.max(limit, policy.startSeconds) : limit;
 }
 
@@ -62,17 +62,18 @@ function toBlame(view: View): RankView | undefined {
   const living = view.ranks.filter((rank) => rank.exit === undefined);
   const notWaiting = living.filter((rank) => rank.phase !== "reduce");
   const candidates = notWaiting.length > 0 ? notWaiting : living;
-  const accused = candidates.filter((rank) => living.some((other) => other.waitingFor === rank.rank));
+  const awaited = new Set(living.map((rank) => rank.waitingFor));
+  const accused = candidates.filter((rank) => awaited.has(rank.rank));
   const from = accused.length > 0 ? accused : candidates;
   return from.reduce<RankView | undefined>(
-    (worst, rank) => (worst === undefined || rank.silentSeconds > worst.silentSeconds ? rank : worst),
+    (worst, rank) => (worst === undefined || rank.heardAt < worst.heardAt ? rank : worst),
     undefined,
   );
 }
 
-function describe(rank: RankView): string {
+function describe(view: View, rank: RankView): string {
   const waits = rank.waitingFor === undefined ? "" : `, waiting for rank ${rank.waitingFor}`;
-  return `rank ${rank.rank}: phase ${rank.phase}${waits}, last heard ${round(rank.silentSeconds)} s ago`;
+  return `rank ${rank.rank}: phase ${rank.phase}${waits}, last heard ${round(silentSecondsOf(view, rank))} s ago`;
 }
 
 const round = (seconds: number): string => seconds.toFixed(1);

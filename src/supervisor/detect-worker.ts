@@ -5,16 +5,17 @@
 import type { RunState } from "../journal/state.ts";
 import { startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
-import type { RankView, View, WorkerFault } from "./view.ts";
+import { byRank, type RankView, silentSecondsOf, type View, type WorkerFault } from "./view.ts";
 
 /** Findings of fault events that the journal does not hold yet. */
 export function detectWorkerFaults(view: View, state: RunState): Finding[] {
+  if (view.accusing.size === 0) return [];
   const known = new Set(
     state.faults
       .filter((fault) => fault.epoch === view.epoch && fault.detected.source !== null)
       .map((fault) => `${fault.detected.source?.rank}:${fault.detected.source?.seq}`),
   );
-  return view.ranks.flatMap((rank) =>
+  return byRank(view.accusing).flatMap((rank) =>
     rank.faults.filter((fault) => !known.has(`${fault.rank}:${fault.seq}`)).map((fault) => finding(view, rank, fault)),
   );
 }
@@ -41,13 +42,18 @@ function finding(view: View, rank: RankView, fault: WorkerFault): Finding {
   const peer = fault.peer === undefined ? undefined : view.ranks[fault.peer];
   if (peer === undefined || fault.retried) return base;
   // Silence on a link whose other end is stopped is that process's fault, not the link's.
-  if ((fault.kind === "link-silent" || fault.kind === "link-down") && peer.isStopped) {
+  if ((fault.kind === "link-silent" || fault.kind === "link-down") && peer.stoppedAt !== undefined) {
     const why = `rank ${peer.rank} does not get on: its process is stopped by a signal`;
     const evidence = [fault.detail, `rank ${peer.rank}: process state T`];
     return { ...base, kind: "hang", rank: peer.rank, peer: null, why, evidence, since: startOf(peer) ?? since };
   }
   // A silent link that the other end does not complain about while it says nothing at all: it hangs.
-  if (fault.kind === "link-silent" && peer.exit === undefined && !accuses(peer, fault.rank) && peer.silentSeconds > 1) {
+  if (
+    fault.kind === "link-silent" &&
+    peer.exit === undefined &&
+    !accuses(peer, fault.rank) &&
+    silentSecondsOf(view, peer) > 1
+  ) {
     const why = `rank ${peer.rank} does not get on: silent towards rank ${fault.rank} and everyone else`;
     return { ...base, kind: "hang", rank: peer.rank, peer: null, why, since: startOf(peer) ?? since };
   }

@@ -10,7 +10,7 @@ import { microBatchShares } from "../spec/micro-batch-shares.ts";
 import type { FaultAction, FaultKind } from "../spec/vocabulary.ts";
 import { detectEnds } from "./detect-end.ts";
 import { detectLossSpike, detectSlowLinks, detectStragglers } from "./detect-numbers.ts";
-import { detectSilence } from "./detect-silence.ts";
+import { detectSilence, silenceLimit } from "./detect-silence.ts";
 import { detectWorkerFaults } from "./detect-worker.ts";
 import type { Finding } from "./finding.ts";
 import type { Policy } from "./policy.ts";
@@ -30,6 +30,7 @@ export function detect(view: View, state: RunState, policy: Policy): EventDraft[
   const { attempt } = state;
   if (attempt === undefined || attempt.status !== "running" || attempt.completed !== undefined) return [];
   if (state.undecided !== undefined || state.plan !== undefined || view.blind.length > 0) return [];
+  if (isWell(view, policy)) return [];
   const found = findings(view, state, policy).filter((finding) => !isReported(state, view, finding));
   const faults = distinct(
     view,
@@ -46,15 +47,24 @@ export function detect(view: View, state: RunState, policy: Policy): EventDraft[
   return [...faults, draft(view, cause, { id, echoes: open.filter((one) => one !== cause) })];
 }
 
+/** Nothing ended, nobody complains, the time is not up and no number is new: most looks end here. */
+function isWell(view: View, { failover }: Policy): boolean {
+  if (view.ended.size > 0 || view.accusing.size > 0 || view.stopped.size > 0) return false;
+  if (view.agentEnded !== undefined || view.agent === "gone") return false;
+  return !hasNewNumbers(view) && view.silentSeconds <= silenceLimit(view, failover);
+}
+
+/** Numbers change only with a step. */
+const hasNewNumbers = (view: View): boolean => view.silentSeconds === 0 && view.firstStep;
+
 function findings(view: View, state: RunState, policy: Policy): Finding[] {
   const { failover, microBatches } = policy;
-  const shares = microBatchShares({ microBatches, ranks: view.ranks.length });
+  const shares = hasNewNumbers(view) ? microBatchShares({ microBatches, ranks: view.ranks.length }) : undefined;
   return [
     ...detectEnds(view),
     ...detectWorkerFaults(view, state),
     ...detectSilence(view, failover),
-    // Numbers change only with a step.
-    ...(view.silentSeconds === 0 && view.firstStep
+    ...(shares !== undefined
       ? [
           ...detectLossSpike(view, state, failover),
           ...detectStragglers(view, failover, (rank) => shares[rank] ?? 1),
@@ -110,7 +120,7 @@ function draft(view: View, finding: Finding, { id, echoes }: { id: number; echoe
     retried,
     recoverSeconds,
     why: why.slice(0, 2000),
-    evidence: [...evidence, ...echoes.map((echo) => `then: ${echo.why}`)]
+    evidence: [...evidence, ...echoes.slice(0, 20).map((echo) => `then: ${echo.why}`)]
       .slice(0, 20)
       .map((line) => line.slice(0, 1000)),
     source,

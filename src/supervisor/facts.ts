@@ -15,10 +15,14 @@ type CheckpointEvent = Extract<WorkerEvent, { ev: "checkpoint" }>;
 export function facts(seen: Observation, state: RunState): EventDraft[] {
   const { attempt } = state;
   if (attempt === undefined) return [];
+  const isQuiet = seen.records.length === 0 && seen.events.length === 0 && seen.blind.length === 0;
+  if (isQuiet && Object.keys(state.blind).length === 0) return [];
   const counted = (rank: number): number => attempt.seen[String(rank)] ?? 0;
   const records = seen.records.filter(({ seq }) => seq > counted(agentRank)).flatMap(recordFact);
   const ranks = new Map<number, WorkerEvent[]>();
   for (const event of seen.events) {
+    // Rank 0 speaks for the attempt; of the others only injections count.
+    if (event.rank !== 0 && event.ev !== "injected") continue;
     if (event.seq <= counted(event.rank) || event.rank >= attempt.nodes.length) continue;
     const list = ranks.get(event.rank) ?? [];
     ranks.set(event.rank, list);
@@ -30,6 +34,19 @@ export function facts(seen: Observation, state: RunState): EventDraft[] {
     ...[...ranks.values()].flatMap((events) => rankFacts(events, attempt.step, steps)),
     ...sight(seen, state),
   ];
+}
+
+/** The most records that one tick takes into the journal; ten thousand workers that start or end at once take several. */
+const recordsAtOnce = 1500;
+
+/** A look cut so that its first part is no more than a tick can take; the agent's fate and the events come with the last. */
+export function inParts(seen: Observation): { now: Observation; later: Observation | undefined } {
+  if (seen.records.length <= recordsAtOnce) return { now: seen, later: undefined };
+  const records = seen.records.slice(0, recordsAtOnce);
+  return {
+    now: { ...seen, agent: "unknown", records, events: [], processes: [], malformed: {} },
+    later: { ...seen, records: seen.records.slice(recordsAtOnce) },
+  };
 }
 
 function recordFact(record: AgentRecord): EventDraft[] {

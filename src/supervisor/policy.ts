@@ -28,14 +28,16 @@ export function chooseNodes(
   evicted: readonly string[],
   previous: readonly string[] = [],
 ): string[] | undefined {
-  const good = nodesOf(pool).filter((node) => !evicted.includes(node));
+  const bad = new Set(evicted);
+  const good = nodesOf(pool).filter((node) => !bad.has(node));
   if (good.length < pool.workers) return undefined;
-  const kept = previous.filter((node) => good.includes(node));
-  const spares = good.filter((node) => !kept.includes(node));
+  const isGood = new Set(good);
+  const kept = new Set(previous.filter((node) => isGood.has(node)));
+  const spares = good.filter((node) => !kept.has(node)).values();
   // A node keeps its rank; only the places of evicted nodes are filled.
   const places = Array.from({ length: pool.workers }, (_, rank) => {
     const node = previous[rank];
-    return node !== undefined && good.includes(node) ? node : spares.shift();
+    return node !== undefined && isGood.has(node) ? node : spares.next().value;
   });
   return places.flatMap((node) => (node === undefined ? [] : [node]));
 }

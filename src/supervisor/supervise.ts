@@ -11,7 +11,7 @@ import { BadInput } from "../spec/bad-input.ts";
 import { act, carry, endAttempt } from "./act.ts";
 import { decide } from "./decide.ts";
 import { detect } from "./detect.ts";
-import { facts } from "./facts.ts";
+import { facts, inParts } from "./facts.ts";
 import { createView, look, type View } from "./view.ts";
 import type { World } from "./world.ts";
 
@@ -35,11 +35,16 @@ export async function supervise(world: World, signal: AbortSignal): Promise<RunS
       world.checkLease();
       nextLeaseCheck = clock.monotonicSeconds() + leaseCheckSeconds;
     }
-    if (signal.aborted) return atOnce(interrupt(world, String(signal.reason ?? "SIGINT")));
+    if (signal.aborted) {
+      while (memory.seen !== undefined) watch(world, memory);
+      return atOnce(interrupt(world, String(signal.reason ?? "SIGINT")));
+    }
     watch(world, memory);
     await carryOut(world, memory, signal);
     if (log.state().phase === "finished" || log.state().phase === "failed") break;
     if (signal.aborted) continue;
+    // What was left of the last look comes first.
+    if (memory.seen !== undefined) continue;
     const before = clock.monotonicSeconds();
     await clock.wait(tickSeconds, launcher.changed());
     const waited = clock.monotonicSeconds() - before;
@@ -52,7 +57,7 @@ export async function supervise(world: World, signal: AbortSignal): Promise<RunS
 /** What one supervisor keeps beside the journal; all of it can be lost. */
 interface Memory {
   view: View | undefined;
-  /** The look that was taken while taking over; the next one continues where it ended. */
+  /** What a look has seen and the journal has not: taken while taking over, or too much for one tick. */
   seen: Observation | undefined;
   /** Facts that the journal could not take. */
   unwritten: readonly EventDraft[];
@@ -104,16 +109,18 @@ function watch(world: World, memory: Memory): void {
     memory.view = createView({ epoch, nodes, step: resume?.step ?? 0 }, clock.monotonicSeconds(), memory.view?.losses);
   }
   const { view } = memory;
-  const seen = memory.seen ?? launcher.observe(attempt.epoch);
-  memory.seen = undefined;
-  look(view, seen, (rank) => launcher.lastLines(attempt.epoch, rank));
-  write(world, memory, facts(seen, log.state()));
-  if (memory.unwritten.length === 0) write(world, memory, detect(view, log.state(), policy));
+  const { now, later } = inParts(memory.seen ?? launcher.observe(attempt.epoch));
+  memory.seen = later;
+  look(view, now, (rank) => launcher.lastLines(attempt.epoch, rank));
+  write(world, memory, facts(now, log.state()));
+  // Nothing is concluded from half a look.
+  if (memory.unwritten.length === 0 && later === undefined) write(world, memory, detect(view, log.state(), policy));
 }
 
 /** Appends, or keeps the facts while the disk is full: without a journal nothing is decided and nothing is done. */
 function write(world: World, memory: Memory, drafts: readonly EventDraft[]): void {
   const { log } = world;
+  if (drafts.length === 0 && memory.unwritten.length === 0) return;
   const all = [...memory.unwritten, ...drafts];
   try {
     log.append(all);

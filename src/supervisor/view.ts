@@ -5,7 +5,7 @@
 import type { AgentRecord } from "../launcher/agent-record.ts";
 import type { Observation } from "../launcher/launcher.ts";
 import type { WorkerEvent, WorkerPhase } from "../spec/worker-event.ts";
-import { type Recent, recent } from "./recent.ts";
+import { median, quantile, type Recent, recent } from "./recent.ts";
 
 export type WorkerFault = Extract<WorkerEvent, { ev: "fault" }>;
 
@@ -17,11 +17,12 @@ export interface RankView {
   waitingFor: number | undefined;
   /** Newest step that it has completed. */
   step: number;
-  /** Observed seconds (see `silentSeconds`) since it last said anything. */
-  silentSeconds: number;
-  /** Its process is stopped by a signal (state T), for so many observed seconds. */
-  stoppedSeconds: number;
-  isStopped: boolean;
+  /** `observedSeconds` when it last said anything. */
+  heardAt: number;
+  /** `observedSeconds` when its process was first seen stopped by a signal (state T); undefined while it is not. */
+  stoppedAt: number | undefined;
+  /** Highest number of its events that was counted: what comes again, or late, says nothing new. */
+  seq: number;
   exit: (Extract<AgentRecord, { ev: "exited" }> & { lastLines: readonly string[] }) | undefined;
   spawnFailed: string | undefined;
   saidFinished: boolean;
@@ -41,20 +42,33 @@ export interface LinkView {
 export interface View {
   readonly epoch: number;
   readonly ranks: readonly RankView[];
-  readonly links: Map<string, LinkView>;
+  readonly links: Map<number, LinkView>;
+  /** Rates (bytes per second) that all links showed in each recent step, in no order. */
+  readonly linkRates: Map<number, number[]>;
   /** Wall seconds of completed steps. */
   readonly stepSeconds: Recent<number>;
+  /** Order statistics of `stepSeconds`, kept because every look asks for them; 0 before the first step. */
+  usualStepSeconds: { median: number; p99: number };
   /** Losses of this and earlier attempts, by step. */
   readonly losses: Recent<{ step: number; loss: number }>;
   firstStep: boolean;
   agent: Observation["agent"];
   agentEnded: "all-exited" | "stopped" | "fenced" | undefined;
+  /** Ranks of which something is to be told, so that a look at ten thousand that are well costs nothing. */
+  readonly ended: Set<RankView>;
+  readonly accusing: Set<RankView>;
+  readonly stopped: Set<RankView>;
+  /** How many ranks that have not ended are in a phase that may take long. */
+  inLongPhase: number;
+  /** What the last look saw of processes: the same array again means that nothing changed. */
+  processes: Observation["processes"] | undefined;
+  /** Time in which the supervisor really looked. */
+  observedSeconds: number;
   /**
    * Observed seconds since a step was last completed: time in which the supervisor really looked. When it was itself
    * starved, stopped or blind, that time does not count, so its own trouble is never taken for a worker's.
    */
   silentSeconds: number;
-  attemptSeconds: number;
   /** Observed seconds since the first symptom that calls for an action. */
   symptomSeconds: number | undefined;
   lastProgressAt: number;
@@ -64,6 +78,8 @@ export interface View {
 
 /** Steps whose compute times and link readings are kept; a link has two ends. */
 export const readingsKept = 64;
+/** Phases that may take long by their nature; within them a rank gets the time that a launch gets. */
+const longPhases: ReadonlySet<WorkerPhase> = new Set<WorkerPhase>(["start", "load", "compile", "validate", "save"]);
 /** The most that one look counts for: what is longer, the supervisor has slept through. */
 const longestLookSeconds = 0.5;
 
@@ -80,9 +96,9 @@ export function createView(
       phase: "start",
       waitingFor: undefined,
       step,
-      silentSeconds: 0,
-      stoppedSeconds: 0,
-      isStopped: false,
+      heardAt: 0,
+      stoppedAt: undefined,
+      seq: 0,
       exit: undefined,
       spawnFailed: undefined,
       saidFinished: false,
@@ -91,13 +107,20 @@ export function createView(
       computeSeconds: recent(readingsKept),
     })),
     links: new Map(),
+    linkRates: new Map(),
     stepSeconds: recent(128),
+    usualStepSeconds: { median: 0, p99: 0 },
     losses,
     firstStep: false,
     agent: "unknown",
     agentEnded: undefined,
+    ended: new Set(),
+    accusing: new Set(),
+    stopped: new Set(),
+    inLongPhase: nodes.length,
+    processes: undefined,
+    observedSeconds: 0,
     silentSeconds: 0,
-    attemptSeconds: 0,
     symptomSeconds: undefined,
     lastProgressAt: now,
     lastObservedAt: now,
@@ -112,43 +135,80 @@ export function look(view: View, seen: Observation, lastLines: (rank: number) =>
   view.lastObservedAt = seen.monotonicSeconds;
   view.blind = seen.blind;
   view.agent = seen.agent;
+  view.observedSeconds += counted;
   view.silentSeconds += counted;
-  view.attemptSeconds += counted;
   if (view.symptomSeconds !== undefined) view.symptomSeconds += counted;
-  for (const rank of view.ranks) {
-    rank.silentSeconds += counted;
-    if (rank.isStopped) rank.stoppedSeconds += counted;
-  }
   for (const record of seen.records) lookAtRecord(view, record, lastLines);
   for (const event of seen.events) lookAtEvent(view, event, seen.monotonicSeconds);
-  for (const { rank, status } of seen.processes) {
-    const state = view.ranks[rank];
-    if (state === undefined) continue;
-    state.isStopped = status === "stopped";
-    if (!state.isStopped) state.stoppedSeconds = 0;
+  if (seen.processes !== view.processes) lookAtProcesses(view, seen.processes);
+}
+
+function lookAtProcesses(view: View, processes: Observation["processes"]): void {
+  view.processes = processes;
+  for (const { rank: number, status } of processes) {
+    const rank = view.ranks[number];
+    if (rank === undefined) continue;
+    if (status !== "stopped") {
+      if (rank.stoppedAt === undefined) continue;
+      rank.stoppedAt = undefined;
+      view.stopped.delete(rank);
+    } else if (rank.stoppedAt === undefined) {
+      rank.stoppedAt = view.observedSeconds;
+      view.stopped.add(rank);
+    }
   }
+}
+
+/** In rank order, whatever the order in which they came. */
+export function byRank(ranks: ReadonlySet<RankView>): RankView[] {
+  return ranks.size === 0 ? [] : [...ranks].sort((a, b) => a.rank - b.rank);
+}
+
+/** Observed seconds since the rank last said anything. */
+export function silentSecondsOf(view: View, rank: RankView): number {
+  return view.observedSeconds - rank.heardAt;
+}
+
+/** Observed seconds for which the rank's process has been stopped by a signal; 0 when it is not. */
+export function stoppedSecondsOf(view: View, rank: RankView): number {
+  return rank.stoppedAt === undefined ? 0 : view.observedSeconds - rank.stoppedAt;
+}
+
+function enterPhase(view: View, rank: RankView, phase: WorkerPhase): void {
+  if (rank.exit === undefined && rank.phase !== phase) {
+    view.inLongPhase += Number(longPhases.has(phase)) - Number(longPhases.has(rank.phase));
+  }
+  rank.phase = phase;
 }
 
 function lookAtRecord(view: View, record: AgentRecord, lastLines: (rank: number) => readonly string[]): void {
   if (record.ev === "ended") view.agentEnded = record.reason;
   const rank = "rank" in record ? view.ranks[record.rank] : undefined;
   if (rank === undefined) return;
-  rank.silentSeconds = 0;
-  if (record.ev === "exited") rank.exit = { ...record, lastLines: lastLines(record.rank) };
-  if (record.ev === "spawn-failed") rank.spawnFailed = record.why;
+  rank.heardAt = view.observedSeconds;
+  if (record.ev === "exited" && rank.exit === undefined) {
+    if (longPhases.has(rank.phase)) view.inLongPhase--;
+    rank.exit = { ...record, lastLines: lastLines(record.rank) };
+    view.ended.add(rank);
+  }
+  if (record.ev === "spawn-failed") {
+    rank.spawnFailed = record.why;
+    view.ended.add(rank);
+  }
 }
 
 function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
   const rank = view.ranks[event.rank];
-  if (rank === undefined) return;
-  rank.silentSeconds = 0;
+  if (rank === undefined || event.epoch !== view.epoch || event.seq <= rank.seq) return;
+  rank.seq = event.seq;
+  rank.heardAt = view.observedSeconds;
   switch (event.ev) {
     case "heartbeat":
-      rank.phase = event.phase;
+      enterPhase(view, rank, event.phase);
       rank.waitingFor = event.waitingFor;
       return;
     case "phase":
-      rank.phase = event.phase;
+      enterPhase(view, rank, event.phase);
       rank.waitingFor = undefined;
       return;
     case "step":
@@ -156,6 +216,7 @@ function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
       return;
     case "fault":
       rank.faults.push(event);
+      view.accusing.add(rank);
       return;
     case "injected":
       rank.strikes.push({ kind: event.kind, step: event.step, monotonicSeconds: event.monotonicSeconds ?? now });
@@ -172,20 +233,27 @@ function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev
   if (event.step <= rank.step) return;
   rank.step = event.step;
   // A program that says its steps and no phases has left the start behind all the same.
-  if (rank.phase === "start" || rank.phase === "load" || rank.phase === "compile") rank.phase = "idle";
+  if (rank.phase === "start" || rank.phase === "load" || rank.phase === "compile") enterPhase(view, rank, "idle");
   if (event.computeSeconds !== undefined) rank.computeSeconds.add({ step: event.step, seconds: event.computeSeconds });
   for (const { peer, bytes, seconds } of event.links ?? []) {
     const [low, high] = [Math.min(rank.rank, peer), Math.max(rank.rank, peer)];
-    const key = `${low}-${high}`;
+    const key = low * 2 ** 21 + high;
     const link = view.links.get(key) ?? { low, high, readings: recent(2 * readingsKept) };
     view.links.set(key, link);
-    if (seconds > 0) link.readings.add({ step: event.step, bytes, seconds });
+    if (seconds <= 0) continue;
+    link.readings.add({ step: event.step, bytes, seconds });
+    const rates = view.linkRates.get(event.step) ?? [];
+    if (rates.length === 0) view.linkRates.set(event.step, rates);
+    rates.push(bytes / seconds);
   }
   if (rank.rank !== 0) return;
   // Rank 0 speaks for the attempt: it says a step once that step's checkpoint is published.
   view.firstStep = true;
   view.silentSeconds = 0;
   view.lastProgressAt = event.monotonicSeconds ?? now;
+  view.linkRates.delete(event.step - readingsKept);
   view.stepSeconds.add(event.seconds);
+  const seconds = view.stepSeconds.values();
+  view.usualStepSeconds = { median: median(seconds) ?? 0, p99: quantile(seconds, 0.99) ?? 0 };
   if (event.loss !== undefined) view.losses.add({ step: event.step, loss: event.loss });
 }

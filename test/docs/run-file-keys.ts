@@ -94,11 +94,12 @@ export const meanings: Readonly<Record<string, string>> = {
     "`bitflip`: a gradient on its way to another rank, or the newest stored checkpoint.",
   "pools[].emulate.faults[].factor": "`slow`: the rank computes this many times slower.",
   "pools[].emulate.faults[].bytesPerSecond": "`linkslow`: what the link still carries.",
-  "pools[].emulate.faults[].steps": "`slow`, `linkslow`, `linkdown`: how many steps it lasts.",
+  "pools[].emulate.faults[].steps":
+    "`slow`, `linkslow`: how many steps it lasts. A `linkdown` breaks the connection once.",
   failover: "When to restart, to evict a node, to leave a pool, and to give up.",
   "failover.order": "Pools in the order in which the run may use them; absent: as listed under `pools`.",
   "failover.maxFaultsPerRoot":
-    "Restarts for the same root (kind and node) without progress between them, before the node is evicted or the pool left.",
+    "How many faults of the same root (kind and node) without a step completed between make the node leave, or the run its pool: with 2 the first is restarted and the second is not.",
   "failover.maxFaultsPerPool": "Restarting faults that a pool may show before the run leaves it.",
   "failover.maxFaultsPerProductiveHour":
     "The same as a rate, counted once `minProductiveSeconds` have been productive there.",

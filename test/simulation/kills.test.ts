@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../src/spec/random.ts";
 import { scheduleSteps, tenFaults } from "./schedule.ts";
-import { type SimulationResult, simulate, simulatedRun } from "./simulate.ts";
+import { type Kill, type SimulationResult, simulate, simulatedRun } from "./simulate.ts";
 
 const seed = 7;
 const undisturbed = await simulate({ seed, file: simulatedRun({ steps: scheduleSteps }) });
@@ -16,7 +16,7 @@ function expectSameEnd(result: SimulationResult, replay: string): void {
 }
 
 /** Runs `tenFaults(seed)` with a kill at each append in turn. */
-async function killAtEach(when: "before" | "after", from: number, below: number): Promise<void> {
+async function killAtEach(when: Kill["when"], from: number, below: number): Promise<void> {
   for (let append = from; append < below; append++) {
     const result = await simulate({ seed, file: tenFaults(seed), kills: [{ append, when }] });
     expectSameEnd(
@@ -27,7 +27,7 @@ async function killAtEach(when: "before" | "after", from: number, below: number)
   }
 }
 
-describe.each(["after", "before"] as const)("a kill %s each append", (when) => {
+describe.each(["after", "before", "torn"] as const)("a kill %s each append", (when) => {
   const blocks = 6;
   const size = Math.ceil(faulty.appends / blocks);
   test.each(Array.from({ length: blocks }, (_, block) => [block * size + 1]))("from append %i on", async (from) => {
@@ -41,7 +41,7 @@ test("many kills in one run", async () => {
     const dice = random(round, "kills");
     const kills = Array.from({ length: 20 }, () => ({
       append: 1 + dice.below(120),
-      when: dice.below(2) === 0 ? ("before" as const) : ("after" as const),
+      when: (["before", "after", "torn"] as const)[dice.below(3)] ?? "torn",
     }));
     const result = await simulate({ seed: round, file: tenFaults(round), kills });
     const spelled = kills.map(({ append, when }) => `${when}:${append}`).join(",");

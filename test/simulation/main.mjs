@@ -1,13 +1,13 @@
-/** `npm run simulate -- --seed N [--kill after:12,before:30] [--until SEQ] [--record FILE]`: one simulated run, event by event. */
+/** `npm run simulate -- --seed N [--kind faults|restless|mishaps] [--kill after:12,before:30,torn:31] [--until SEQ] [--record FILE]`: one simulated run, event by event. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const text = { type: "string" };
-const { values } = parseArgs({ options: { seed: text, kill: text, until: text, record: text } });
-if (!/^\d+$/.test(values.seed ?? "")) {
+const { values } = parseArgs({ options: { seed: text, kind: text, kill: text, until: text, record: text } });
+if (!/^\d+$/.test(values.seed ?? "") || !["faults", "restless", "mishaps"].includes(values.kind ?? "faults")) {
   process.stderr.write(
-    "usage: npm run simulate -- --seed N [--kill after:12,before:30] [--until SEQ] [--record FILE]\n",
+    "usage: npm run simulate -- --seed N [--kind faults|restless|mishaps] [--kill after:12,before:30,torn:31] [--until SEQ] [--record FILE]\n",
   );
   process.exit(2);
 }

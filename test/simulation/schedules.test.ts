@@ -1,11 +1,12 @@
 /** The real supervisor through seeded faults: every one strikes, nothing forbidden happens, the weights are the undisturbed ones. */
 import { describe, expect, test } from "vitest";
-import type { Temper } from "../../src/launcher/simulated-cluster.ts";
-import { random } from "../../src/spec/random.ts";
-import { scheduleSteps, tenFaults } from "./schedule.ts";
+import { mishapRun, mishapSteps, restlessRun, scheduleSteps, tenFaults } from "./schedule.ts";
 import { type SimulationResult, simulate, simulatedRun } from "./simulate.ts";
 
 const replay = (seed: number): string => `replay: npm run simulate -- --seed ${seed}`;
+
+const blocks = (seeds: number, size: number): number[][] =>
+  Array.from({ length: seeds / size }, (_, block) => [block * size]);
 
 async function weightsOf(steps: number): Promise<string | undefined> {
   const { state } = await simulate({ seed: 0, file: simulatedRun({ steps }) });
@@ -18,10 +19,10 @@ function expectGood(result: SimulationResult, seed: number): void {
 }
 
 describe("ten faults over two pools", () => {
-  test.each(Array.from({ length: 10 }, (_, block) => [block * 20]))("seeds from %i on", async (from) => {
+  test.each(blocks(400, 40))("seeds from %i on", async (from) => {
     const undisturbed = await weightsOf(scheduleSteps);
     expect(undisturbed).toMatch(/^[0-9a-f]{16}$/);
-    for (let seed = from; seed < from + 20; seed++) {
+    for (let seed = from; seed < from + 40; seed++) {
       const result = await simulate({ seed, file: tenFaults(seed) });
       expectGood(result, seed);
       expect(result.state.strikes.length, `a fault did not strike; ${replay(seed)}`).toBe(10);
@@ -45,29 +46,30 @@ test("the journal's disk is full for a while, at any time: nothing is decided me
   }
 });
 
-describe("a healthy run, however restless", () => {
-  test.each(Array.from({ length: 10 }, (_, block) => [block * 20]))("seeds from %i on", async (from) => {
-    for (let seed = from; seed < from + 20; seed++) {
-      const result = await simulate({
-        seed,
-        temper: restless(seed),
-        file: simulatedRun({ steps: 60, workers: 1 + (seed % 4) }),
-      });
-      expectGood(result, seed);
-      expect(result.state.faults, `a false alarm; ${replay(seed)}`).toEqual([]);
-      expect(result.state.attempts, replay(seed)).toBe(1);
+describe("what no run file can ask for, with the supervisor killed as well", () => {
+  test.each(blocks(600, 100))("seeds from %i on", async (from) => {
+    const undisturbed = await weightsOf(mishapSteps);
+    for (let seed = from; seed < from + 100; seed++) {
+      const run = mishapRun(seed);
+      const result = await simulate(run);
+      const command = `${replay(seed)} --kind mishaps`;
+      expect(result.violations, command).toEqual([]);
+      expect(result.state.phase, `${result.state.reasons.join("\n")}\n${command}`).toBe("finished");
+      expect(result.state.finished?.weightsSha256, command).toBe(undisturbed);
+      for (const { kind, fired } of run.mishaps) expect(fired, `${kind} did not strike; ${command}`).toBeGreaterThan(0);
     }
   });
 });
 
-/** Jitter, compile pauses, slow checkpoints and evaluation pauses as healthy jobs show them. */
-function restless(seed: number): Temper {
-  const dice = random(seed, "temper");
-  return {
-    jitter: 0.3 * dice.uniform(),
-    pauseChance: 0.1 * dice.uniform(),
-    pauseSeconds: 60 * dice.uniform(),
-    startSeconds: 90 * dice.uniform(),
-    stepSeconds: 0.05 + 2 * dice.uniform(),
-  };
-}
+describe("a healthy run, however restless", () => {
+  test.each(blocks(1000, 100))("seeds from %i on", async (from) => {
+    for (let seed = from; seed < from + 100; seed++) {
+      const result = await simulate(restlessRun(seed));
+      const command = `${replay(seed)} --kind restless`;
+      expect(result.violations, command).toEqual([]);
+      expect(result.state.phase, `${result.state.reasons.join("\n")}\n${command}`).toBe("finished");
+      expect(result.state.faults, `a false alarm; ${command}`).toEqual([]);
+      expect(result.state.attempts, command).toBe(1);
+    }
+  });
+});

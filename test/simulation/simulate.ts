@@ -2,13 +2,16 @@
  * Runs the real supervisor in a simulated world: virtual clock, simulated launcher, storage in memory, seeded faults.
  * Knows: how the parts are put together, what must never happen. Does not know: what a single test asserts beyond that.
  */
-import { virtualClock } from "../../src/host/virtual-clock.ts";
+import type { Clock } from "../../src/host/clock.ts";
+import { type VirtualClock, virtualClock } from "../../src/host/virtual-clock.ts";
 import { type EventData, parseEvent, type RunEvent } from "../../src/journal/event.ts";
 import { illegal } from "../../src/journal/legal.ts";
 import { reduce } from "../../src/journal/reduce.ts";
 import { initialState, type RunState } from "../../src/journal/state.ts";
+import type { Launcher } from "../../src/launcher/launcher.ts";
 import { simulatedLauncher } from "../../src/launcher/simulated.ts";
 import { calm, type SimulatedCluster, simulatedCluster, type Temper } from "../../src/launcher/simulated-cluster.ts";
+import type { Mishap } from "../../src/launcher/simulated-mishap.ts";
 import { RunFile } from "../../src/spec/run-file.ts";
 import { openLog } from "../../src/store/log.ts";
 import { createdEvent } from "../../src/supervisor/created.ts";
@@ -25,15 +28,38 @@ export interface Simulation {
   readonly seed: number;
   readonly file: RunFile;
   readonly temper?: Temper;
+  /** What befalls attempts beside the run file's faults; `fired` of each counts up. */
+  readonly mishaps?: readonly Mishap[];
   /**
    * The supervisor is killed at these appends, counted over all supervisors, and a new one comes a little later: `after` the
-   * append (an intent is stored and not acted on), or `before` it (something was done and its outcome is not stored).
+   * append (an intent is stored and not acted on), `before` it (something was done and its outcome is not stored), or in the
+   * middle of writing it (`torn`: half of its bytes are stored).
    */
-  readonly kills?: readonly { readonly append: number; readonly when: "before" | "after" }[];
-  /** From when to when, in seconds since the start, the journal's disk is full. */
-  readonly diskFull?: { readonly from: number; readonly to: number };
+  readonly kills?: readonly Kill[];
+  /** From when to when, in seconds since the start, the journal's disk answers with an error. */
+  readonly diskFull?: { readonly from: number; readonly to: number; readonly code?: string };
+  /** How long a durable append blocks the supervisor. */
+  readonly fsyncSeconds?: number;
+  /** What stands between the supervisor and the launcher. */
+  readonly between?: (launcher: Launcher, clock: VirtualClock) => Launcher;
+  /** The supervisor's clock, when somebody wants to see how long it works between two waits. */
+  readonly watchClock?: (clock: Clock) => Clock;
+  /** When, in seconds since the start, the supervisor is asked to stop; another one comes 5 s later. */
+  readonly stops?: readonly { readonly at: number; readonly signal: string }[];
+  /** When another supervisor takes the lease; the first finds out by itself. */
+  readonly rivalAt?: number;
+  /** When the wall clock is set, and by how much. */
+  readonly wallJumps?: readonly { readonly at: number; readonly bySeconds: number }[];
   /** Virtual seconds after which the run counts as stuck. */
   readonly limitSeconds?: number;
+  /** Ranks and accelerators beyond what a run file may ask for. */
+  readonly workers?: number;
+  readonly spares?: number;
+}
+
+export interface Kill {
+  readonly append: number;
+  readonly when: "before" | "after" | "torn";
 }
 
 export interface SimulationResult {
@@ -41,63 +67,122 @@ export interface SimulationResult {
   readonly events: readonly RunEvent[];
   readonly cluster: SimulatedCluster;
   readonly appends: number;
-  /** How often the supervisor was killed. */
+  /** How often the supervisor was killed, stopped, and turned away by a rival. */
   readonly killed: number;
+  readonly stopped: number;
+  readonly refused: number;
   readonly seconds: number;
+  /** Seconds that the journal's storage refused to write. */
+  readonly refusals: number;
   /** Everything that must never happen and did; empty in a good run. */
   readonly violations: readonly string[];
 }
 
+const start = 1_000;
+
 export async function simulate(options: Simulation): Promise<SimulationResult> {
-  const { seed, file, temper = calm, kills = [], diskFull, limitSeconds = 20_000 } = options;
-  const clock = virtualClock();
+  const { seed, temper = calm, kills = [], stops = [], wallJumps = [], limitSeconds = 20_000 } = options;
+  const file = withWorkers(options.file, options.workers, options.spares ?? 1);
+  const clock = virtualClock(start);
   const cluster = simulatedCluster({ clock, seed, temper });
-  const lines: string[] = [];
-  const never = new AbortController().signal;
-  let appends = 0;
-  let killed = 0;
+  cluster.mishaps.push(...(options.mishaps ?? []));
+  const killAt = new Map(kills.map((kill) => [kill.append, kill.when]));
+  const since = (): number => clock.monotonicSeconds() - start;
+  let journal = "";
+  const counts = { appends: 0, killed: 0, stopped: 0, refused: 0, refusals: 0 };
+  for (const { at, bySeconds } of wallJumps) clock.schedule(at, () => clock.setWall(bySeconds));
+
+  const store = (text: string, durable: boolean): void => {
+    const { diskFull, fsyncSeconds } = options;
+    if (diskFull !== undefined && since() >= diskFull.from && since() < diskFull.to) {
+      counts.refusals++;
+      throw Object.assign(new Error("the journal cannot be written"), { code: diskFull.code ?? "ENOSPC" });
+    }
+    const when = killAt.get(++counts.appends);
+    if (when === "before") throw new Killed();
+    journal += when === "torn" ? text.slice(0, text.length >> 1) : text;
+    if (since() > limitSeconds) throw new Error(`not over after ${limitSeconds} simulated seconds`);
+    if (durable && fsyncSeconds !== undefined) clock.block(fsyncSeconds);
+    if (when !== undefined) throw new Killed();
+  };
+
+  let lease = 0;
+  const once = async (): Promise<RunState> => {
+    const { events, whole } = replay(journal);
+    journal = journal.slice(0, whole);
+    const own = ++lease;
+    const holdsLease = (): boolean => own === lease;
+    const world = simulatedWorld({
+      file,
+      cluster,
+      events,
+      store,
+      holdsLease,
+      between: options.between,
+      watchClock: options.watchClock,
+    });
+    const control = new AbortController();
+    const stop = stops[counts.stopped];
+    const takeBack =
+      stop === undefined
+        ? undefined
+        : clock.schedule(stop.at - since(), () => {
+            control.abort(stop.signal);
+            clock.wakeUp();
+          });
+    try {
+      return await supervise(world, control.signal);
+    } finally {
+      takeBack?.();
+    }
+  };
+  if (options.rivalAt !== undefined) clock.schedule(options.rivalAt, () => lease++);
   let end: RunState | undefined;
   while (end === undefined) {
-    const events = replay(lines);
-    const world = simulatedWorld({ file, cluster, events }, (text) => {
-      const since = clock.monotonicSeconds() - 1_000;
-      if (diskFull !== undefined && since >= diskFull.from && since < diskFull.to) {
-        throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
-      }
-      appends++;
-      const kill = kills.find(({ append }) => append === appends);
-      if (kill?.when === "before") throw new Killed();
-      lines.push(...text.split("\n").filter((line) => line !== ""));
-      if (clock.monotonicSeconds() > 1_000 + limitSeconds)
-        throw new Error(`not over after ${limitSeconds} simulated seconds`);
-      if (kill !== undefined) throw new Killed();
-    });
     try {
-      end = await supervise(world, never);
+      const state = await once();
+      if (state.phase === "interrupted") {
+        counts.stopped++;
+        await clock.wait(5);
+      } else end = state;
     } catch (error) {
-      if (!(error instanceof Killed)) throw error;
-      killed++;
-      await clock.wait(0.05 + (appends % 7) * 0.4);
+      if (error instanceof Killed) counts.killed++;
+      else if (error instanceof Refused) counts.refused++;
+      else throw error;
+      await clock.wait(0.05 + (counts.appends % 7) * 0.4);
     }
   }
-  const seconds = clock.monotonicSeconds() - 1_000;
+  const seconds = since();
   await clock.wait(30);
-  const events = replay(lines);
-  return { state: end, events, cluster, appends, killed, seconds, violations: violationsOf({ end, events, cluster }) };
+  const { events, state } = replay(journal);
+  return { state: end, events, cluster, seconds, ...counts, violations: violationsOf({ end, state, events, cluster }) };
+}
+
+/** Another supervisor holds the lease. */
+class Refused extends Error {}
+
+function withWorkers(file: RunFile, workers: number | undefined, spares: number): RunFile {
+  if (workers === undefined) return file;
+  return {
+    ...file,
+    train: { ...file.train, globalBatch: workers * file.train.microBatch },
+    pools: file.pools.map((pool) => ({ ...pool, workers, spares: pool.spares > 0 ? spares : 0 })),
+  };
 }
 
 function violationsOf({
   end,
+  state,
   events,
   cluster,
 }: {
   end: RunState;
+  state: RunState;
   events: readonly RunEvent[];
   cluster: SimulatedCluster;
 }): string[] {
   const found = [...cluster.violations];
-  if (JSON.stringify(reduce(events)) !== JSON.stringify(end))
-    found.push("the journal does not replay to the same state");
+  if (JSON.stringify(state) !== JSON.stringify(end)) found.push("the journal does not replay to the same state");
   if (end.phase !== "finished" && end.phase !== "failed") found.push(`ended while ${end.phase}`);
   if (end.phase === "failed" && end.reasons.length === 0) found.push("failed without a reason");
   const living = [...cluster.attempts.values()].filter((attempt) => attempt.isAlive());
@@ -106,6 +191,7 @@ function violationsOf({
   launches.forEach((event, index) => {
     if (event.epoch !== index + 1) found.push(`launch ${index + 1} has epoch ${event.epoch}`);
   });
+  if (events.some((event, index) => event.at < (events[index - 1]?.at ?? 0))) found.push("time falls");
   if (cluster.attempts.size > launches.length) found.push("an attempt was launched without an intent");
   if ([...cluster.checkpoints.values()].some(({ tier }) => tier === "memory") && end.phase === "finished") {
     found.push("the memory tier is left over");
@@ -113,24 +199,39 @@ function violationsOf({
   return found;
 }
 
-/** The events of stored lines; throws when one is illegal. */
-function replay(lines: readonly string[]): RunEvent[] {
-  let state = initialState;
-  return lines.map((line) => {
-    const parsed = parseEvent(JSON.parse(line));
-    if ("problem" in parsed) throw new Error(parsed.problem);
-    const why = illegal(state, parsed.event);
-    if (why !== undefined) throw new Error(`${parsed.event.type}: ${why}`);
-    state = reduce([parsed.event], state);
-    return parsed.event;
+/** The events of whole stored lines, as a journal's reader takes them: what is torn at the end is cut. Throws when one is illegal. */
+function replay(journal: string): { events: RunEvent[]; state: RunState; whole: number } {
+  const whole = journal.lastIndexOf("\n") + 1;
+  const events = journal
+    .slice(0, whole)
+    .split("\n")
+    .flatMap((line) => {
+      if (line === "") return [];
+      const parsed = parseEvent(JSON.parse(line));
+      if ("problem" in parsed) throw new Error(parsed.problem);
+      return [parsed.event];
+    });
+  const state = reduce(events, initialState, (before, event) => {
+    const why = illegal(before, event);
+    if (why !== undefined) throw new Error(`${event.type}: ${why}`);
   });
+  return { events, state, whole };
 }
 
-function simulatedWorld(
-  { file, cluster, events }: { file: RunFile; cluster: SimulatedCluster; events: readonly RunEvent[] },
-  store: (text: string) => void,
-): World {
+function simulatedWorld(options: {
+  file: RunFile;
+  cluster: SimulatedCluster;
+  events: readonly RunEvent[];
+  store: (text: string, durable: boolean) => void;
+  holdsLease: () => boolean;
+  between: Simulation["between"];
+  watchClock: Simulation["watchClock"];
+}): World {
+  const { file, cluster, events, store, holdsLease, between, watchClock } = options;
   const { clock } = cluster;
+  const state = reduce(events);
+  const startedAt = Math.max(clock.wallSeconds(), state.at) - clock.monotonicSeconds();
+  const launcher = simulatedLauncher(cluster);
   const created: EventData["run-created"] = createdEvent(file, {
     identity: "simulated",
     folder: "/",
@@ -138,10 +239,10 @@ function simulatedWorld(
   });
   const folders = { memory: "/memory", disk: "/disk", cache: "/cache", epochFile: "/epoch" };
   return {
-    log: openLog({ run: file.name, state: reduce(events), now: clock.wallSeconds, write: store }),
-    launcher: simulatedLauncher(cluster),
+    log: openLog({ run: file.name, state, now: () => startedAt + clock.monotonicSeconds(), write: store }),
+    launcher: between?.(launcher, clock) ?? launcher,
     tiers: simulatedTiers(cluster),
-    clock,
+    clock: watchClock?.(clock) ?? clock,
     policy: policyOf(file),
     created,
     supervisor: { process: { pid: 1, startTicks: 1 }, host: "simulated", version: "0" },
@@ -150,7 +251,9 @@ function simulatedWorld(
       cluster.epoch = epoch;
     },
     workerSpec: (state) => workerSpec(state, file, folders),
-    checkLease: () => undefined,
+    checkLease() {
+      if (!holdsLease()) throw new Refused();
+    },
   };
 }
 
@@ -163,7 +266,7 @@ function simulatedTiers({ checkpoints }: SimulatedCluster): Tiers {
         const checkpoint = { path, step, tier };
         if (beforeStep !== null && step >= beforeStep)
           rejected.push({ checkpoint, why: `is of step ${step}, before ${beforeStep} is wanted` });
-        else if (corrupt) rejected.push({ checkpoint, why: "a hash differs" });
+        else if (corrupt !== undefined) rejected.push({ checkpoint, why: corrupt });
         else return { newest: checkpoint, rejected };
       }
       return { newest: undefined, rejected };
@@ -174,7 +277,7 @@ function simulatedTiers({ checkpoints }: SimulatedCluster): Tiers {
     },
     async promote(checkpoint) {
       const stored = checkpoints.get(checkpoint.path);
-      if (stored === undefined || stored.corrupt) throw new Error(`${checkpoint.path} does not verify`);
+      if (stored === undefined || stored.corrupt !== undefined) throw new Error(`${checkpoint.path} does not verify`);
       const path = checkpoint.path.replace("/memory/", "/disk/");
       checkpoints.set(path, { ...stored, path, tier: "disk" });
       return { path, step: checkpoint.step, tier: "disk" };

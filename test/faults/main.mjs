@@ -1,0 +1,105 @@
+/**
+ * `npm run faults -- --simulated [--only ID] [--seed N] [--seeds N] [--ettr [--days N]] [--write] [--json]`: measures the fault matrix, writes docs/faults.md.
+ * Knows: the table that is written. Does not know: how a fault is brought about (simulated.ts).
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { provenance, writeBlock } from "../../bench/block.mjs";
+
+const usage =
+  "usage: npm run faults -- --simulated [--only ID] [--seed N] [--seeds N] [--ettr [--days N]] [--write] [--json]\n";
+const flag = { type: "boolean", default: false };
+const text = { type: "string" };
+let values;
+try {
+  ({ values } = parseArgs({
+    options: { simulated: flag, write: flag, json: flag, ettr: flag, only: text, seed: text, seeds: text, days: text },
+  }));
+} catch (error) {
+  process.stderr.write(`faults: ${error.message}\n${usage}`);
+  process.exit(2);
+}
+if (
+  !values.simulated ||
+  [values.seed, values.seeds, values.days].some((given) => given !== undefined && !/^\d+$/.test(given))
+) {
+  process.stderr.write(usage);
+  process.exit(2);
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "dualgauge-faults-"));
+try {
+  const out = join(folder, "measured.json");
+  const asked = { out, seeds: Number(values.seeds ?? 20) };
+  if (values.only !== undefined) asked.only = values.only;
+  if (values.seed !== undefined) asked.seed = Number(values.seed);
+  if (values.days !== undefined) asked.days = Number(values.days);
+  const name = values.ettr ? "ettr" : "report";
+  const { status } = spawnSync(
+    "npx",
+    ["vitest", "run", `test/faults/${name}.test.ts`, "--disable-console-intercept"],
+    // Progress goes to standard error: standard output is the document's.
+    {
+      cwd: root,
+      stdio: ["ignore", 2, 2],
+      env: { ...process.env, [values.ettr ? "ETTR" : "FAULTS"]: JSON.stringify(asked) },
+    },
+  );
+  if (!existsSync(out)) process.exit(status || 1);
+  const measured = JSON.parse(readFileSync(out, "utf8"));
+  const block = values.ettr ? ettrBlock(measured) : table(measured);
+  process.stdout.write(values.json ? `${JSON.stringify(measured, null, 2)}\n` : `${block}\n`);
+  const command = `npm run faults -- --simulated${values.ettr ? " --ettr" : ""} --write`;
+  if (values.write) writeBlock(join(root, "docs", "faults.md"), command, block);
+  const problems = values.ettr ? [] : measured.flatMap((row) => row.problems.map((problem) => `${row.id}: ${problem}`));
+  for (const problem of problems) process.stderr.write(`faults: ${problem}\n`);
+  process.exitCode = status || (problems.length > 0 ? 1 : 0);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function table(rows) {
+  const seconds = (value) => (value === null ? "–" : value.toFixed(2));
+  const lines = rows.map((row) => {
+    const by = row.detectedBy.length > 0 ? row.detectedBy.join(", ") : silent(row);
+    const cells = [row.title, row.simulated, by, seconds(row.detectSeconds), seconds(row.recoverSeconds)];
+    return `| ${[...cells, row.lostSteps, row.actions.join(", ") || "none", row.falseActions, row.ended.join(", ")].join(" | ")} |`;
+  });
+  const falseActions = rows.reduce((sum, row) => sum + row.falseActions, 0);
+  return `## Simulated
+
+The real supervisor on a simulated launcher and a virtual clock: 2 workers, steps of 0.3 s, 30 steps, pools of 2 nodes, one spare
+on the first. The seconds are those of the model: workers that take up to 1 s to start, and stop within 2 s.
+Each row ran with ${Math.max(...rows.map(({ seeds }) => seeds))} seeds; the longest times and the most steps are shown. Every injection fired, and every run that finished
+ended in the weights of the undisturbed one. False actions in all: ${falseActions}.
+
+| fault | how | detected by | seconds to detect | to recover | steps lost | done | false actions | ended |
+|---|---|---|--:|--:|--:|---|--:|---|
+${lines.join("\n")}
+
+${provenance()}.`;
+}
+
+/** Who notices what is no fault of the workers. */
+function silent(row) {
+  const names = {
+    "journal-no-space": "journal",
+    eio: "journal",
+    "read-only": "journal",
+    blind: "blind view",
+    "two-supervisors": "lease",
+  };
+  return (
+    names[row.id] ??
+    (row.id === "supervisor-killed" ? "the next supervisor" : /sigterm|ctrl-c/.test(row.id) ? "signal" : "nothing")
+  );
+}
+
+function ettrBlock(measured) {
+  return `${measured.text}\n\n${provenance()}.`;
+}
