@@ -8,6 +8,8 @@ import { type Finding, plainFinding } from "./finding.ts";
 import { quantile } from "./recent.ts";
 import type { RankView, View } from "./view.ts";
 
+/** Intervals between a program's reports before a longer one can be told from a usual one. */
+const reportsKnown = 5;
 /** Phases that may take long by their nature; within them a rank gets the time that a launch gets. */
 const longPhases = new Set(["start", "load", "compile", "validate", "save"]);
 
@@ -16,7 +18,7 @@ const longPhases = new Set(["start", "load", "compile", "validate", "save"]);
  * a phase that may take long. Heartbeats do not count as progress. A process that is stopped (state T) needs only
  * `hangSeconds` whatever the phase. The rank to blame is the one that waits for nobody.
  */
-export function detectSilence(view: View, policy: Failover): Finding[] {
+export function detectSilence(view: View, policy: Failover, saysSteps = true): Finding[] {
   if (view.agentEnded !== undefined) return [];
   const stopped = view.ranks.filter((rank) => rank.exit === undefined && rank.stoppedSeconds >= policy.hangSeconds);
   if (stopped.length > 0) {
@@ -24,6 +26,8 @@ export function detectSilence(view: View, policy: Failover): Finding[] {
       hang(view, rank, [`process is stopped by a signal for ${round(rank.stoppedSeconds)} s`, describe(rank)]),
     );
   }
+  // A program that has never shown a step may simply print none: its silence says nothing.
+  if (!saysSteps && !view.firstStep) return [];
   const limit = silenceLimit(view, policy);
   if (view.silentSeconds <= limit) return [];
   const evidence = [`no step for ${round(view.silentSeconds)} s, the limit is ${round(limit)} s`];
@@ -40,7 +44,10 @@ export function detectSilence(view: View, policy: Failover): Finding[] {
 export function silenceLimit(view: View, policy: Failover): number {
   const usual = quantile(view.stepSeconds.values(), 0.99) ?? 0;
   const limit = Math.max(policy.hangSeconds, policy.hangStepFactor * usual);
-  const takesLong = !view.firstStep || view.ranks.some((rank) => longPhases.has(rank.phase) && rank.exit === undefined);
+  // The usual time of somebody's own program is known only after a few reports.
+  const unknown = view.speaker === "any" && view.stepSeconds.size < reportsKnown;
+  const takesLong =
+    unknown || !view.firstStep || view.ranks.some((rank) => longPhases.has(rank.phase) && rank.exit === undefined);
   return takesLong ? Math.max(limit, policy.startSeconds) : limit;
 }
 

@@ -52,7 +52,7 @@ function findings(view: View, state: RunState, policy: Policy): Finding[] {
   return [
     ...detectEnds(view),
     ...detectWorkerFaults(view, state),
-    ...detectSilence(view, failover),
+    ...detectSilence(view, failover, policy.program?.saysSteps),
     // Numbers change only with a step.
     ...(view.silentSeconds === 0 && view.firstStep
       ? [

@@ -40,6 +40,10 @@ export interface LinkView {
 
 export interface View {
   readonly epoch: number;
+  /** Whose steps are the attempt's: rank 0's, which says a step once it is kept, or, of a program, whoever prints them. */
+  readonly speaker: "rank-0" | "any";
+  /** Newest step of the attempt. */
+  step: number;
   readonly ranks: readonly RankView[];
   readonly links: Map<string, LinkView>;
   /** Wall seconds of completed steps. */
@@ -48,7 +52,7 @@ export interface View {
   readonly losses: Recent<{ step: number; loss: number }>;
   firstStep: boolean;
   agent: Observation["agent"];
-  agentEnded: "all-exited" | "stopped" | "fenced" | undefined;
+  agentEnded: Extract<AgentRecord, { ev: "ended" }>["reason"] | undefined;
   /**
    * Observed seconds since a step was last completed: time in which the supervisor really looked. When it was itself
    * starved, stopped or blind, that time does not count, so its own trouble is never taken for a worker's.
@@ -68,12 +72,19 @@ export const readingsKept = 64;
 const longestLookSeconds = 0.5;
 
 export function createView(
-  { epoch, nodes, step }: { epoch: number; nodes: readonly string[]; step: number },
+  {
+    epoch,
+    nodes,
+    step,
+    speaker = "rank-0",
+  }: { epoch: number; nodes: readonly string[]; step: number; speaker?: View["speaker"] },
   now: number,
   losses: View["losses"] = recent(64),
 ): View {
   return {
     epoch,
+    speaker,
+    step,
     ranks: nodes.map((node, rank) => ({
       rank,
       node,
@@ -131,10 +142,13 @@ export function look(view: View, seen: Observation, lastLines: (rank: number) =>
 
 function lookAtRecord(view: View, record: AgentRecord, lastLines: (rank: number) => readonly string[]): void {
   if (record.ev === "ended") view.agentEnded = record.reason;
-  const rank = "rank" in record ? view.ranks[record.rank] : undefined;
+  const rank = "rank" in record && record.rank !== null ? view.ranks[record.rank] : undefined;
   if (rank === undefined) return;
   rank.silentSeconds = 0;
-  if (record.ev === "exited") rank.exit = { ...record, lastLines: lastLines(record.rank) };
+  if (record.ev === "exited") {
+    rank.exit = { ...record, lastLines: lastLines(record.rank) };
+    rank.saidFinished ||= record.finished === true;
+  }
   if (record.ev === "spawn-failed") rank.spawnFailed = record.why;
 }
 
@@ -150,6 +164,10 @@ function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
     case "phase":
       rank.phase = event.phase;
       rank.waitingFor = undefined;
+      return;
+    case "checkpoint":
+      // Of a program that prints no steps, a checkpoint is the only progress that shows.
+      if (view.speaker === "any" && event.step > view.step) progressed(view, event.step, now, undefined);
       return;
     case "step":
       lookAtStep(view, rank, event, now);
@@ -170,6 +188,7 @@ function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
 
 function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev: "step" }>, now: number): void {
   if (event.step <= rank.step) return;
+  rank.phase = view.speaker === "any" ? "compute" : rank.phase;
   rank.step = event.step;
   // A program that says its steps and no phases has left the start behind all the same.
   if (rank.phase === "start" || rank.phase === "load" || rank.phase === "compile") rank.phase = "idle";
@@ -181,11 +200,23 @@ function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev
     view.links.set(key, link);
     if (seconds > 0) link.readings.add({ step: event.step, bytes, seconds });
   }
-  if (rank.rank !== 0) return;
-  // Rank 0 speaks for the attempt: it says a step once that step's checkpoint is published.
+  if (view.speaker === "rank-0" ? rank.rank !== 0 : event.step <= view.step) return;
+  progressed(view, event.step, event.monotonicSeconds ?? now, event.seconds);
+  if (event.loss !== undefined) view.losses.add({ step: event.step, loss: event.loss });
+}
+
+/**
+ * The attempt has got on. A program may print every tenth step, and pauses to evaluate and to save without saying so: its
+ * usual time is that between two reports, not that of a step.
+ */
+function progressed(view: View, step: number, at: number, stepSeconds: number | undefined): void {
+  const covered = (stepSeconds ?? 0) * (view.firstStep ? step - view.step : 1);
+  if (view.speaker === "rank-0") view.stepSeconds.add(stepSeconds ?? 0);
+  else if (view.firstStep) view.stepSeconds.add(Math.max(covered, view.silentSeconds));
   view.firstStep = true;
   view.silentSeconds = 0;
-  view.lastProgressAt = event.monotonicSeconds ?? now;
-  view.stepSeconds.add(event.seconds);
-  if (event.loss !== undefined) view.losses.add({ step: event.step, loss: event.loss });
+  view.lastProgressAt = at;
+  view.step = step;
+  // Nobody of a program says that it is done with saving or evaluating but by the next step.
+  if (view.speaker === "any") for (const rank of view.ranks) rank.phase = "compute";
 }

@@ -7,7 +7,7 @@ import { type SimulationResult, simulate, simulatedRun } from "./simulate.ts";
 
 const replay = (seed: number): string => `replay: npm run simulate -- --seed ${seed}`;
 
-async function weightsOf(steps: number): Promise<string | undefined> {
+async function weightsOf(steps: number): Promise<string | null | undefined> {
   const { state } = await simulate({ seed: 0, file: simulatedRun({ steps }) });
   return state.finished?.weightsSha256;
 }
