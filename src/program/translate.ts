@@ -86,6 +86,8 @@ export function translator(given: {
     events.push(say(rank, { ev: "step", step, ...figures(known, reading, monotonicSeconds()) }));
     known.step = step;
     newest = Math.max(newest, step);
+    // After the last step comes a last save, and then the end.
+    if (step >= lastStep || step === reading.total) events.push(say(rank, { ev: "phase", phase: "save", step }));
     return events;
   };
   /** A NaN that the program left out by itself is mended; one in its loss is in its weights by now. */

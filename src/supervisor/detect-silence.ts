@@ -10,6 +10,8 @@ import type { RankView, View } from "./view.ts";
 
 /** Intervals between a program's reports before a longer one can be told from a usual one. */
 const reportsKnown = 5;
+/** A program that announces nothing may be saving, evaluating or waiting for data without a word: it gets so many times `hangSeconds`. */
+const unannounced = 10;
 /** Phases that may take long by their nature; within them a rank gets the time that a launch gets. */
 const longPhases = new Set(["start", "load", "compile", "validate", "save"]);
 
@@ -43,11 +45,17 @@ export function detectSilence(view: View, policy: Failover, saysSteps = true): F
 /** Seconds of silence that are no hang yet. */
 export function silenceLimit(view: View, policy: Failover): number {
   const usual = quantile(view.stepSeconds.values(), 0.99) ?? 0;
-  const limit = Math.max(policy.hangSeconds, policy.hangStepFactor * usual);
+  const patience = view.speaker === "any" && !view.ranks.some(({ announces }) => announces) ? unannounced : 1;
+  const limit = Math.max(patience * policy.hangSeconds, policy.hangStepFactor * usual);
   // The usual time of somebody's own program is known only after a few reports.
   const unknown = view.speaker === "any" && view.stepSeconds.size < reportsKnown;
+  // Whoever has ended with 0 leaves the others to finish.
+  const isEnding = view.speaker === "any" && view.ranks.some(({ exit }) => exit?.code === 0);
   const takesLong =
-    unknown || !view.firstStep || view.ranks.some((rank) => longPhases.has(rank.phase) && rank.exit === undefined);
+    unknown ||
+    isEnding ||
+    !view.firstStep ||
+    view.ranks.some((rank) => longPhases.has(rank.phase) && rank.exit === undefined);
   return takesLong ? Math.max(limit, policy.startSeconds) : limit;
 }
 

@@ -25,6 +25,8 @@ export interface RankView {
   exit: (Extract<AgentRecord, { ev: "exited" }> & { lastLines: readonly string[] }) | undefined;
   spawnFailed: string | undefined;
   saidFinished: boolean;
+  /** It says by the opt-in protocol what it is doing, so that its silence can be judged strictly. */
+  announces: boolean;
   readonly faults: WorkerFault[];
   /** When injected faults said that they strike, by kind: the start of what is then detected. */
   readonly strikes: { kind: string; step: number; monotonicSeconds: number }[];
@@ -97,6 +99,7 @@ export function createView(
       exit: undefined,
       spawnFailed: undefined,
       saidFinished: false,
+      announces: false,
       faults: [],
       strikes: [],
       computeSeconds: recent(readingsKept),
@@ -158,6 +161,7 @@ function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
   rank.silentSeconds = 0;
   switch (event.ev) {
     case "heartbeat":
+      rank.announces = true;
       rank.phase = event.phase;
       rank.waitingFor = event.waitingFor;
       return;
