@@ -152,8 +152,7 @@ describe("deepspeed", () => {
     put("latest", "global_step10");
     rmSync(join(dir, `global_step10/zero_pp_rank_${rank}_mp_rank_00_optim_states.pt`));
     const { newest, rejected } = await look("deepspeed");
-    // The last rank's shard cannot be missed by counting when `latest` says that the step was committed, except by its sibling.
-    if (rank === 0) expect(rejected[0]?.why).toBe("zero_pp_rank_0_mp_rank_00_optim_states.pt: is missing");
+    expect(rejected[0]?.why).toContain(`zero_pp_rank_${rank}_mp_rank_00_optim_states.pt: is missing`);
     expect(newest?.step).toBe(5);
   });
 });
@@ -179,7 +178,7 @@ describe("hf", () => {
   test("whole", async () => expect((await look("hf")).newest?.step).toBe(20));
   test.each([
     ["a missing shard", () => rmSync(join(dir, "checkpoint-20/model-00002-of-00002.safetensors")), /00002.*is missing/],
-    ["a short shard", () => truncateSync(join(dir, "checkpoint-20/model-00001-of-00002.safetensors"), 70), /00001/],
+    ["a short shard", () => truncateSync(join(dir, "checkpoint-20/model-00001-of-00002.safetensors"), 60), /00001/],
     ["a torn index", () => put("checkpoint-20/model.safetensors.index.json", '{"weight'), /torn/],
     ["a torn optimizer", () => truncateSync(join(dir, "checkpoint-20/optimizer.pt"), 50), /optimizer.pt: is cut short/],
     ["another step's state", () => put("checkpoint-20/trainer_state.json", '{"global_step": 10}'), /is of step 10/],

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { writeDurably } from "../../host/files.ts";
 import type { CheckpointFormat } from "./checkpoint-format.ts";
-import { firstGap, namesIn, numbered, smallText } from "./entries.ts";
+import { firstGap, lackedBy, namesIn, numbered, smallText } from "./entries.ts";
 import { whyNotWholeTorch } from "./whole-file.ts";
 
 export const deepspeed: CheckpointFormat = {
@@ -21,9 +21,9 @@ export const deepspeed: CheckpointFormat = {
       path,
       whyIncomplete() {
         const why = whyFiles(path, files);
-        if (why !== undefined || (latest !== undefined && step <= latest)) return why;
+        if (why !== undefined) return why;
         const older = found.filter((other) => other.step < step).sort((a, b) => b.step - a.step)[0];
-        const lacking = older?.files.find((file) => !files.includes(file));
+        const lacking = lackedBy(files, older?.files ?? [], latest !== undefined && step <= latest);
         return lacking === undefined ? undefined : `${lacking}: is missing, global_step${older?.step} has it`;
       },
     }));

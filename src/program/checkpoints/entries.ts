@@ -45,3 +45,17 @@ export function firstGap(numbers: Iterable<number>): number | undefined {
   for (let expected = 0; expected < present.size; expected++) if (!present.has(expected)) return expected;
   return undefined;
 }
+
+/**
+ * A name that the checkpoint before has and this one lacks, which is how a shard of the last rank shows that it is missing. Where
+ * a pointer says that this one was committed, lacking many means that fewer ranks wrote it.
+ */
+export function lackedBy(
+  names: readonly string[],
+  before: readonly string[],
+  isCommitted: boolean,
+): string | undefined {
+  const lacking = before.filter((name) => !names.includes(name));
+  const isSmallerJob = isCommitted && before.length > 4 && lacking.length * 4 > before.length;
+  return isSmallerJob ? undefined : lacking[0];
+}

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { writeDurably } from "../../host/files.ts";
 import type { CheckpointFormat } from "./checkpoint-format.ts";
 import { whyDcpIncomplete } from "./dcp.ts";
-import { firstGap, namesIn, numbered, smallText } from "./entries.ts";
+import { firstGap, lackedBy, namesIn, numbered, smallText } from "./entries.ts";
 import { whyNotWholeTorch } from "./whole-file.ts";
 
 export const trackerName = "latest_checkpointed_iteration.txt";
@@ -26,10 +26,9 @@ export const megatron: CheckpointFormat = {
       whyIncomplete() {
         if (existsSync(join(path, "metadata.json")) || existsSync(join(path, ".metadata"))) return whyDistributed(path);
         const why = whyRanks(path, ranks);
-        if (why !== undefined || (tracked !== undefined && step <= tracked)) return why;
-        // Not committed by a tracker that can be read: only its siblings show how many ranks write.
+        if (why !== undefined) return why;
         const older = found.filter((other) => other.step < step).sort((a, b) => b.step - a.step)[0];
-        const lacking = older?.ranks.find((rank) => !ranks.includes(rank));
+        const lacking = lackedBy(ranks, older?.ranks ?? [], tracked !== undefined && step <= tracked);
         return lacking === undefined ? undefined : `${lacking}: is missing, iter ${older?.step} has it`;
       },
     }));
