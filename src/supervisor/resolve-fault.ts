@@ -130,6 +130,8 @@ function degraded(given: Case): Decision {
  */
 function rollBack(given: Case): Decision {
   const { step } = given.fault.detected;
+  // Only a computation that gives the same bits again can tell a corruption from the data's own doing.
+  if (given.policy.program !== undefined) return stay(given, "a program's loss may jump by itself; a person may look");
   if (step < 2) return stay(given, "there is no step before it to go back to");
   const over = overBudget(given);
   const chosen = over ?? decision(given, "restart", `computing step ${step} again from a checkpoint before it`);

@@ -1,9 +1,10 @@
 /** Programs that misbehave, under the real command: one clear line or a recorded finding, never a crash, and nothing left behind. */
+import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { listProcesses, processesWithEnv } from "../../src/host/processes.ts";
+import { listProcesses, processesWithEnv, signalProcess } from "../../src/host/processes.ts";
 import type { TrainDocument } from "../../src/journal/select.ts";
 import { readJournal } from "../../src/store/journal-file.ts";
 import { start, temporaryFolder } from "./command.ts";
@@ -193,9 +194,50 @@ test("hostile events are notes: unknown version, huge numbers, prototype keys, o
   );
 });
 
+test("an agent that is killed: its ranks are ended, what they printed is kept, the run goes on", async () => {
+  using folder = temporaryFolder();
+  const script =
+    "[ $TORCHELASTIC_RESTART_COUNT = 1 ] && exec bash -c 'echo step 9 loss 1'; i=0; while :; do echo step $((++i)) loss 1; sleep 0.1; done";
+  write(folder.path, { script });
+  const running = start(["train", "run.yaml", "--json"], { cwd: folder.path });
+  const journal = join(folder.path, "runs/job/journal.jsonl");
+  await until(() => existsSync(journal) && readJournal(journal).state.step >= 2);
+  const agent = readJournal(journal).state.attempt?.agent;
+  expect(agent && signalProcess(agent, "SIGKILL")).toBe(true);
+  const { code, stdout } = await running.finished;
+  expect(code).toBe(0);
+  expect((JSON.parse(stdout) as TrainDocument).faults).toMatchObject([{ kind: "agent-lost", action: "restart" }]);
+  expect(readFileSync(join(folder.path, "runs/job/attempts/1/rank-0.log"), "utf8")).toContain("step 2 loss 1");
+  expectNothingLives(folder.path);
+});
+
+test("a program with the two lines of the protocol is held to hangSeconds, and its heartbeats fool nobody", async ({
+  skip,
+}) => {
+  if (spawnSync("python3", ["-c", ""]).status !== 0) return skip("no python3 on this machine");
+  using folder = temporaryFolder();
+  const client = resolve(import.meta.dirname, "../../examples/pytorch-ddp");
+  const program = [
+    "import os, time",
+    "from dualgauge_events import events",
+    "for step in range(1, 21):",
+    "    time.sleep(0.05)",
+    "    if step == 12 and os.environ['DUALGAUGE_EPOCH'] == '1': time.sleep(1000)",
+    "    events.step(step, seconds=0.05, loss=1 / step, tokens=10)",
+  ];
+  writeFileSync(join(folder.path, "job.py"), program.join("\n"));
+  const env = { PYTHONPATH: client, PYTHONDONTWRITEBYTECODE: "1" };
+  write(folder.path, { script: "exec python3 job.py", program: { steps: 20, env }, failover: { hangSeconds: 1 } });
+  const { code, document, state } = await train(folder.path);
+  expect(code).toBe(0);
+  expect(document).toMatchObject({ steps: 20, attempts: 2, finalLoss: 0.05 });
+  expect(document.faults).toMatchObject([{ kind: "hang", rank: 0, step: 12, action: "restart" }]);
+  expect(state.tokens).toBe(200);
+});
+
 describe("refused before anything is started, in one line", () => {
-  const refused = async (folder: string, message: RegExp): Promise<void> => {
-    for (const verb of ["check", "train"]) {
+  const refused = async (folder: string, message: RegExp, verbs = ["check"]): Promise<void> => {
+    for (const verb of verbs) {
       const { code, stderr, stdout } = await start([verb, "run.yaml"], { cwd: folder }).finished;
       expect(stderr).toMatch(message);
       expect(stderr.trimEnd().split("\n")).toHaveLength(1);
@@ -228,7 +270,7 @@ describe("refused before anything is started, in one line", () => {
     using folder = temporaryFolder();
     write(folder.path, { script: "true", program });
     chmodSync(join(folder.path, "job.sh"), 0o644);
-    await refused(folder.path, message);
+    await refused(folder.path, message, message === cases[0]?.[2] ? ["check", "train"] : undefined);
   });
   test("a program and a model in one file, and neither", async () => {
     using folder = temporaryFolder();
