@@ -99,7 +99,8 @@ test("the same exception twice asks a person to mend the job", async () => {
   expect(code).toBe(1);
   expect(document.attempts).toBe(2);
   expect(document.faults.map(({ action }) => action)).toEqual(["restart", "fix-job"]);
-  expect(document.reasons[0]).toMatch(/same exception 2 times at step 4.*ValueError: bad value/);
+  expect(document.reasons[0]).toMatch(/ValueError twice at the same step.*mend the job/);
+  expect(document.faults[1]?.evidence.join()).toContain("ValueError: bad value");
 });
 
 test("one that forks away is found by its environment, told, and ended", async () => {

@@ -185,7 +185,8 @@ test("a rank that raises the same exception again: fix-job after two attempts, t
     ["program-error", "restart", 1],
     ["program-error", "fix-job", 1],
   ]);
-  expect(document.reasons[0]).toMatch(/ValueError: index 106 is out of bounds/);
+  expect(document.reasons[0]).toMatch(/ValueError twice at the same step.*mend the job/);
+  expect(document.faults[1]?.evidence.join()).toContain("ValueError: index 106 is out of bounds");
   const workers = readJournal(journal).state.attempt?.workers ?? [];
   expect(workers.map(({ process }) => identify(process.pid)?.startTicks === process.startTicks)).toEqual([
     false,
