@@ -21,6 +21,7 @@ const mayImport: Record<string, readonly string[]> = {
   engine: ["spec", "catalog", "host", "checkpoint"],
   launcher: ["spec", "catalog", "host"],
   diagnosis: ["spec", "catalog", "host"],
+  program: ["spec", "catalog", "host", "checkpoint"],
   store: ["spec", "journal", "host"],
   qualification: ["spec", "catalog", "host", "devices", "engine", "checkpoint", "launcher", "diagnosis"],
   porting: ["spec", "catalog", "host", "checkpoint", "engine"],
@@ -36,6 +37,7 @@ const mayImport: Record<string, readonly string[]> = {
     "launcher",
     "devices",
     "diagnosis",
+    "program",
   ],
   server: [...["spec", "catalog", "journal", "cost", "planner", "simulator", "host", "store", "serving", "diagnosis"]],
   cli: [
@@ -52,7 +54,7 @@ const mayImport: Record<string, readonly string[]> = {
       "engine",
       "launcher",
     ],
-    ...["diagnosis", "store", "qualification", "porting", "serving", "supervisor", "server"],
+    ...["diagnosis", "program", "store", "qualification", "porting", "serving", "supervisor", "server"],
   ],
 };
 

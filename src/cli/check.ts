@@ -30,7 +30,8 @@ function check(given: string, options: { json?: true }): void {
       parameters,
       tokens: corpus?.tokens ?? null,
       unigramEntropy: corpus?.unigramEntropy ?? null,
-      steps: file.train.steps,
+      steps: file.program?.steps ?? file.train?.steps ?? null,
+      ...(file.program && { program: file.program }),
       pools: poolOrder(file).map(({ name, workers, spares, emulate }) => ({
         name,
         platform: emulate.platform,

@@ -8,15 +8,17 @@ import { checkCorpus } from "../engine/corpus.ts";
 import { findTextFiles, resolveData } from "../engine/corpus-files.ts";
 import { deepseekV3 } from "../engine/model/deepseek.ts";
 import { BadInput } from "../spec/bad-input.ts";
+import { isEngineRun, isProgramRun } from "../spec/run-file.ts";
 import { readJournal } from "../store/journal-file.ts";
 import { type ReadRunFile, readRunFile } from "../store/read-run-file.ts";
 import { runFolders } from "../store/run-directory.ts";
+import { checkProgram } from "./check-program.ts";
 
 export interface LoadedRun extends ReadRunFile {
   /** Whether a run's directory was named, whose own copy of the run file was read. */
   readonly isDirectory: boolean;
-  /** Trained values, the routing biases included. */
-  readonly parameters: number;
+  /** Trained values, the routing biases included; of a program unknown. */
+  readonly parameters: number | undefined;
   /** Tokens and the entropy of single ones (nats); absent where the text is too large to read just to check it. */
   readonly corpus: { readonly tokens: number; readonly unigramEntropy: number } | undefined;
 }
@@ -30,6 +32,11 @@ export function loadRun(given: string, { whole = false }: { whole?: boolean } = 
   const isDirectory = statSync(given).isDirectory();
   // A run's own copy of its run file was written elsewhere, and the paths in it start there.
   const folder = isDirectory ? (originOf(run.folder) ?? run.folder) : run.folder;
+  if (isProgramRun(file)) {
+    checkProgram(file, folder);
+    return { ...run, folder, isDirectory, parameters: undefined, corpus: undefined };
+  }
+  if (!isEngineRun(file)) throw new BadInput(`${given}: has neither model, data and train nor program; give one`);
   const data = resolveData(file.data, folder);
   const bytes = findTextFiles(data.text.files).reduce((sum, found) => sum + found.bytes, 0);
   const needs = { data, seqLength: file.train.seqLength, model: file.model };

@@ -5,6 +5,8 @@
 import type { Command } from "commander";
 import { trainDocument } from "../journal/select.ts";
 import type { RunState } from "../journal/state.ts";
+import { BadInput } from "../spec/bad-input.ts";
+import { isProgramRun } from "../spec/run-file.ts";
 import { runFolders } from "../store/run-directory.ts";
 import { checkRunDirectory } from "../supervisor/run.ts";
 import { type Interrupt, onInterrupt } from "./interrupt.ts";
@@ -41,6 +43,11 @@ export function register(program: Command): void {
 
 async function run(given: string, options: Options): Promise<void> {
   const loaded = loadRun(given);
+  if (isProgramRun(loaded.file)) {
+    throw new BadInput(
+      `${given}: \`run\` carries a model of the embedded engine to the other gauge; start a program with \`dualgauge train\``,
+    );
+  }
   const dir = options.dir ?? (loaded.isDirectory ? given : defaultDirectory(loaded.file.name));
   const terminal = words(options);
   const interrupt = onInterrupt();
@@ -114,7 +121,7 @@ function learnedLines({ corpus }: LoadedRun, { validation }: RunState) {
 function placesOf(dir: string, state: RunState, exported: string): Record<string, string> {
   const { journal, attempts } = runFolders(dir);
   return {
-    checkpoint: state.finished?.checkpoint.path ?? "",
+    checkpoint: state.finished?.checkpoint?.path ?? "",
     export: exported,
     journal,
     "attempts and logs": attempts,

@@ -62,7 +62,7 @@ export async function exportRun(run: LoadedRun, dir: string, state: RunState, si
   if (isNew) {
     // What lies there is of other weights, and only `run` and `port` write there.
     if (existsSync(join(path, "port.json"))) rmSync(path, { recursive: true });
-    const source = state.finished?.checkpoint.path ?? dir;
+    const source = state.finished?.checkpoint?.path ?? dir;
     await port({ source, destination: path, format, platform, unsupportedOps, signal });
   }
   const report = z
@@ -87,7 +87,7 @@ export async function compareExport(run: LoadedRun, dir: string, state: RunState
   let prompts = join(root, "prompts.txt");
   if (settings.prompts !== undefined) prompts = resolve(run.folder, settings.prompts);
   else writeFileSync(prompts, `${serve.prompt}\n`);
-  return compare({ a: state.finished?.checkpoint.path ?? root, b: exported, prompts, answerTokens });
+  return compare({ a: state.finished?.checkpoint?.path ?? root, b: exported, prompts, answerTokens });
 }
 
 export interface Answer {
@@ -120,7 +120,7 @@ export async function answerOnce(run: LoadedRun, exported: string, signal: Abort
         prompt,
         temperature,
         max_tokens: Math.min(serve.maxTokens, room),
-        seed: train.seed,
+        seed: train?.seed ?? 0,
       };
       const response = await fetch(`${server.url}/v1/completions`, {
         method: "POST",

@@ -33,7 +33,7 @@ export async function trainRun({ run, dir, preface, terminal, signal }: Training
   let beat: NodeJS.Timeout | undefined;
   const showLive = (): void => {
     if (last?.created === undefined) return;
-    terminal.live(last.step / last.created.steps, progressText(last, Date.now() / 1000));
+    terminal.live(last.created.steps === 0 ? 0 : last.step / last.created.steps, progressText(last, Date.now() / 1000));
   };
   try {
     const state = await superviseRun({

@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import { trainDocument } from "../journal/select.ts";
 import type { RunState } from "../journal/state.ts";
+import { isProgramRun } from "../spec/run-file.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { loadRun } from "./load-run.ts";
 import { printDocument, words } from "./output.ts";
@@ -38,7 +39,7 @@ async function train(given: string, options: { dir?: string; json?: true }): Pro
     else {
       terminal.print([
         ...(document.faults.length > 0 ? [line(""), ...faultTable(document.faults)] : []),
-        ...next(state, dir),
+        ...next(state, dir, isProgramRun(run.file)),
       ]);
     }
     process.exitCode = exitCode(state);
@@ -53,9 +54,10 @@ export function exitCode({ phase }: RunState): number {
   return phase === "failed" ? 1 : 130;
 }
 
-function next({ phase }: RunState, dir: string) {
+function next({ phase }: RunState, dir: string, isProgram: boolean) {
   switch (phase) {
     case "finished":
+      if (isProgram) return [];
       return [line(`next: dualgauge port ${dir} ${dir}/export`), line(`      dualgauge serve ${dir}`)];
     case "failed":
       return [line(`next: mend the cause, then dualgauge train ${dir}`)];

@@ -88,6 +88,28 @@ export function listProcesses(): FoundProcess[] {
   });
 }
 
+/**
+ * All living processes whose environment, as it was when they started, holds `NAME=value`: also what left its process group
+ * and its session. Other users' processes cannot be looked at.
+ */
+export function processesWithEnv(name: string, value: string): ProcessIdentity[] {
+  const wanted = Buffer.from(`${name}=${value}\0`);
+  return readdirSync("/proc").flatMap((entry) => {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) return [];
+    let environment: Buffer;
+    try {
+      environment = readFileSync(`/proc/${pid}/environ`);
+    } catch {
+      return []; // it ended meanwhile, or it is another user's
+    }
+    const at = environment.indexOf(wanted);
+    const isWhole = at === 0 || (at > 0 && environment[at - 1] === 0);
+    const identity = isWhole ? identify(pid) : undefined;
+    return identity === undefined ? [] : [identity];
+  });
+}
+
 function commandLine(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");

@@ -63,7 +63,8 @@ const data = {
     name,
     /** SHA-256 of the parsed run file in canonical form. */
     identity: z.string().min(1).max(128),
-    steps: z.int().positive(),
+    /** 0: a program that does not say beforehand how many it takes. */
+    steps: count,
     pools: z.array(
       z.strictObject({ name, platform: Platform, emulated: z.boolean(), workers: z.int().positive(), spares: count }),
     ),
@@ -80,7 +81,11 @@ const data = {
   /** A failed run is tried again by a person: budgets start anew. */
   "run-resumed": z.strictObject({ why: text }),
   "supervisor-started": z.strictObject({ process: ProcessRef, host: name, version: name }),
-  "supervisor-stopped": z.strictObject({ reason: z.enum(["signal", "ended"]), signal: name.nullable() }),
+  "supervisor-stopped": z.strictObject({
+    /** `detached`: the workers go on without it. */
+    reason: z.enum(["signal", "ended", "detached"]),
+    signal: name.nullable(),
+  }),
   /** Intent: the envelope's epoch is the new attempt's, one above the last. */
   "launch-intended": z.strictObject({
     pool: name,
@@ -143,22 +148,31 @@ const data = {
   recovered: z.strictObject({ fault: count, recoverSeconds: duration, lostSteps: count }),
   "stop-intended": z.strictObject({ why: text }),
   "attempt-ended": z.strictObject({ outcome: Outcome, why: text }),
-  /** Rank 0 has completed the last step. */
+  /** Rank 0 has completed the last step; for a program: all ranks have ended with 0. */
   completed: z.strictObject({
-    step: z.int().positive(),
+    step: count,
     loss: z.number().nullable(),
     weightsSha256: z.string().max(128).nullable(),
     source: Source,
   }),
-  "finish-intended": z.strictObject({ step: z.int().positive() }),
+  "finish-intended": z.strictObject({ step: count }),
   /** The last checkpoint does not hold what it should: the steps after the one before it are trained again. */
   "finish-refused": z.strictObject({ step: z.int().positive(), why: text }),
   "run-finished": z.strictObject({
-    checkpoint: CheckpointRef,
+    /** null: a program without a checkpoint that dualgauge can read; so is the hash of any program's weights. */
+    checkpoint: CheckpointRef.nullable(),
     finalLoss: z.number().nullable(),
-    weightsSha256: z.string().max(128),
+    weightsSha256: z.string().max(128).nullable(),
   }),
   "run-failed": z.strictObject({ reasons: z.array(text).min(1).max(100), checkpoint: CheckpointRef.nullable() }),
+  /** Something odd about what a program says, for a person to see; nothing is concluded from it. `count` of how many so far. */
+  noted: z.strictObject({
+    rank: count.nullable(),
+    what: name,
+    count: z.int().positive(),
+    detail: text,
+    source: Source,
+  }),
   /** A source could not be read: nothing is concluded from its silence until `sighted`. */
   blinded: z.strictObject({ view: name, why: text }),
   sighted: z.strictObject({ view: name }),

@@ -77,6 +77,7 @@ function inAttempt(attempt: Attempt | undefined, event: RunEvent): string | unde
     case "validation":
     case "checkpoint-published":
     case "fault-injected":
+    case "noted":
     case "completed": {
       if (attempt === undefined) return `${event.type} without an attempt`;
       const { rank, seq } = event.data.source;

@@ -100,6 +100,8 @@ function step(before: RunState, event: RunEvent, own: Own): RunState {
       return { ...state, phase: "finished", finished: event.data, undecided: undefined, plan: undefined };
     case "run-failed":
       return { ...state, phase: "failed", reasons: event.data.reasons, undecided: undefined, plan: undefined };
+    case "noted":
+      return { ...state, notes: [...state.notes, event.data].slice(-100) };
     case "blinded":
       return { ...state, blind: { ...state.blind, [event.data.view]: event.data.why } };
     case "sighted":

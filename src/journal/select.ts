@@ -164,7 +164,7 @@ export function statusDocument(state: RunState, at?: number): StatusDocument {
     workers: workers(state),
     faults: faultReports(state),
     blind: state.blind,
-    checkpoint: state.finished?.checkpoint.path ?? newestCheckpoint(state),
+    checkpoint: state.finished?.checkpoint?.path ?? newestCheckpoint(state),
     reasons: state.reasons,
   };
 }
@@ -200,7 +200,7 @@ export function trainDocument(state: RunState): TrainDocument {
     faults: faultReports(state),
     finalLoss: state.finished?.finalLoss ?? null,
     validationLoss: state.validation?.loss ?? null,
-    checkpoint: state.finished?.checkpoint.path ?? newestCheckpoint(state),
+    checkpoint: state.finished?.checkpoint?.path ?? newestCheckpoint(state),
     weightsSha256: state.finished?.weightsSha256 ?? null,
     reasons: state.reasons,
   };

@@ -122,6 +122,8 @@ export interface RunState {
   readonly quarantined: readonly CheckpointRef[];
   readonly validation: { readonly step: number; readonly loss: number } | undefined;
   readonly supervisor: EventData["supervisor-started"] | undefined;
+  /** The last odd things about what a program says. */
+  readonly notes: readonly EventData["noted"][];
   readonly blind: Readonly<Record<string, string>>;
   readonly finished: EventData["run-finished"] | undefined;
   readonly reasons: readonly string[];
@@ -166,6 +168,7 @@ export const initialState: RunState = {
   quarantined: [],
   validation: undefined,
   supervisor: undefined,
+  notes: [],
   blind: {},
   finished: undefined,
   reasons: [],

@@ -3,6 +3,7 @@
  * Knows: both files' schemas. Does not know: the supervisor, the launcher, what workers do.
  */
 import * as z from "zod";
+import { ProgramAdapter, ProgramCheckpointFormat } from "../spec/program.ts";
 
 const path = z.string().min(1).max(4096);
 
@@ -19,10 +20,27 @@ export const AgentOrder = z.strictObject({
       rank: z.int().nonnegative(),
       command: z.array(z.string()).min(1),
       env: z.record(z.string(), z.string()),
-      /** stdout and stderr together. */
+      /** stdout and stderr together; of a program stdout alone. */
       log: path,
+      /** A program's stderr, and the file that it may write events to. */
+      errors: path.optional(),
+      told: path.optional(),
+      /** Where the agent writes what it understood of a program. */
+      events: path.optional(),
     }),
   ),
+  /** Set for somebody's own program: how it is watched. */
+  program: z
+    .strictObject({
+      cwd: path,
+      /** Attempt's folder; it marks the environment of everything that the program starts. */
+      mark: path,
+      adapter: ProgramAdapter,
+      steps: z.int().nonnegative(),
+      step: z.int().nonnegative(),
+      checkpoint: z.strictObject({ dir: path, format: ProgramCheckpointFormat }).nullable(),
+    })
+    .optional(),
 });
 export type AgentOrder = z.infer<typeof AgentOrder>;
 
@@ -46,8 +64,26 @@ export const AgentRecord = z.discriminatedUnion("ev", [
     rank,
     code: z.int().nullable(),
     signal: z.string().max(40).nullable(),
+    /** Of a program: it ended with 0 and nothing says that it ended too early. */
+    finished: z.boolean().optional(),
   }),
-  /** The last record: nothing that the agent started lives. `fenced`: a newer epoch exists, nothing was started. */
-  z.strictObject({ ...header, ev: z.literal("ended"), reason: z.enum(["all-exited", "stopped", "fenced"]) }),
+  /** Something odd about what a program says; `count` of how many so far. */
+  z.strictObject({
+    ...header,
+    ev: z.literal("noted"),
+    rank: rank.nullable(),
+    what: z.string().min(1).max(200),
+    count: z.int().positive(),
+    detail: z.string().max(2000),
+  }),
+  /**
+   * The last record: nothing that the agent started lives. `fenced`: a newer epoch exists, nothing was started; `finished`: a
+   * program's ranks all ended with 0 and have done their steps.
+   */
+  z.strictObject({
+    ...header,
+    ev: z.literal("ended"),
+    reason: z.enum(["all-exited", "stopped", "fenced", "finished"]),
+  }),
 ]);
 export type AgentRecord = z.infer<typeof AgentRecord>;

@@ -7,6 +7,7 @@ import type { ProcessIdentity, ProcessStatus } from "../host/processes.ts";
 import type { WorkerEvent } from "../spec/worker-event.ts";
 import type { WorkerSpec } from "../spec/worker-spec.ts";
 import type { AgentRecord } from "./agent-record.ts";
+import type { ProgramOrder } from "./program-attempt.ts";
 
 /** Everything that an attempt needs; `nodes` lists the node of each rank. */
 export interface AttemptOrder {
@@ -41,7 +42,7 @@ export interface Observation {
 export interface Launcher {
   readonly name: string;
   /** Starts an attempt's agent and resolves when it exists; LaunchFailed when it cannot. The caller has raised the epoch. */
-  launch(order: AttemptOrder): Promise<{ agent: ProcessIdentity | null }>;
+  launch(order: AttemptOrder | ProgramOrder): Promise<{ agent: ProcessIdentity | null }>;
   /** Attempts of this run of which anything lives. */
   living(): Promise<LivingAttempt[]>;
   /** Ends an attempt and all that it started; resolves when nothing of it lives. Stopping twice is stopping once. */

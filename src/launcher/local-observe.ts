@@ -19,6 +19,9 @@ export interface AttemptFiles {
   readonly agentLog: string;
   events(rank: number): string;
   log(rank: number): string;
+  /** Of a program: its stderr, and what it says of itself by the opt-in protocol. */
+  errors(rank: number): string;
+  told(rank: number): string;
 }
 
 export function attemptFiles(attempts: string, epoch: number): AttemptFiles {
@@ -31,6 +34,8 @@ export function attemptFiles(attempts: string, epoch: number): AttemptFiles {
     agentLog: join(folder, "agent.log"),
     events: (rank) => join(folder, `rank-${rank}.events.jsonl`),
     log: (rank) => join(folder, `rank-${rank}.log`),
+    errors: (rank) => join(folder, `rank-${rank}.stderr.log`),
+    told: (rank) => join(folder, `rank-${rank}.told.jsonl`),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * Finds and ends everything that lives of an attempt on this host, whoever its parent is by now.
- * Knows: command lines, process groups, recorded pids. Does not know: why it is to end, what the processes do.
+ * Knows: command lines, process groups, recorded pids, the mark in environments. Does not know: why it is to end, what the processes do.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
@@ -10,12 +10,14 @@ import {
   type FoundProcess,
   listProcesses,
   type ProcessIdentity,
+  processesWithEnv,
   processStatus,
   signalGroup,
   signalProcess,
 } from "../host/processes.ts";
 import type { LivingAttempt } from "./launcher.ts";
 import { type AttemptFiles, attemptFiles, parseRecord } from "./local-observe.ts";
+import { attemptMark } from "./worker-env.ts";
 
 /** Everything that lives of any attempt under `folder`: agents by their command line, and what shares their process group. */
 export function livingAttempts(folder: string): LivingAttempt[] {
@@ -47,7 +49,10 @@ function membersOf(files: AttemptFiles, processes: readonly FoundProcess[]): Mem
   const ofAttempt = recorded.workers.filter((worker) => processStatus(worker) !== "gone");
   const groupIsOurs =
     agent !== undefined || inGroup.some((member) => ofAttempt.some((worker) => worker.pid === member.pid));
-  const others = new Map([...ofAttempt, ...(groupIsOurs ? inGroup : [])].map((member) => [member.pid, member]));
+  // What forked away into a session of its own still carries the mark in its environment.
+  const marked = processesWithEnv(attemptMark, files.folder);
+  const found = [...ofAttempt, ...(groupIsOurs ? inGroup : []), ...marked];
+  const others = new Map(found.map((member) => [member.pid, member]));
   for (const { pid } of agents) others.delete(pid);
   return { agent, others: [...others.values(), ...agents.slice(1)] };
 }

@@ -14,6 +14,8 @@ import { AgentOrder } from "./agent-record.ts";
 import { type AttemptOrder, type Launcher, LaunchFailed } from "./launcher.ts";
 import { type AttemptFiles, attemptFiles, type OpenAttempt, openAttempt } from "./local-observe.ts";
 import { livingAttempts, stopAttempt } from "./local-stop.ts";
+import { programOrder } from "./program-order.ts";
+import { attemptMark, elasticEnv } from "./worker-env.ts";
 
 export interface LocalOptions {
   /** `attempts/` of the run directory, and the file with the newest epoch. */
@@ -55,8 +57,12 @@ export function localLauncher(options: LocalOptions): Launcher {
         mkdirSync(files.folder, { recursive: true });
         // Made here, so that it can be watched before the agent writes its first record.
         closeSync(openSync(files.records, "a"));
-        writeDurably(files.workerSpec, `${JSON.stringify(order.spec)}\n`);
-        writeDurably(files.order, `${JSON.stringify(agentOrder(order, files, { epochFile, port, workerCommand }))}\n`);
+        if ("spec" in order) writeDurably(files.workerSpec, `${JSON.stringify(order.spec)}\n`);
+        const agentOrder =
+          "spec" in order
+            ? engineOrder(order, files, { epochFile, port, workerCommand })
+            : programOrder(order, files, { epochFile, port });
+        writeDurably(files.order, `${JSON.stringify(agentOrder)}\n`);
       } catch (error) {
         const code = systemErrorCode(error);
         if (code === undefined) throw error;
@@ -76,7 +82,8 @@ export function localLauncher(options: LocalOptions): Launcher {
       return open(epoch).observe();
     },
     lastLines(epoch, rank) {
-      return lastLines(filesOf(epoch).log(rank));
+      const { log, errors } = filesOf(epoch);
+      return [...lastLines(log(rank)), ...lastLines(errors(rank))];
     },
     changed: change.raised,
     close() {
@@ -126,7 +133,7 @@ function embeddedWorker(order: AttemptOrder, rank: number): readonly string[] {
   return [process.execPath, ...heap, entryPoint("engine/worker-main")];
 }
 
-function agentOrder(
+function engineOrder(
   order: AttemptOrder,
   files: AttemptFiles,
   how: { epochFile: string; port: number; workerCommand: (order: AttemptOrder, rank: number) => readonly string[] },
@@ -142,20 +149,12 @@ function agentOrder(
     workers: nodes.map((_, rank) => ({
       rank,
       command: [...how.workerCommand(order, rank)],
-      // Each rank stands for a node of its own, hence local rank 0 of 1 and GROUP_RANK = rank, as torchelastic numbers them.
       env: {
-        RANK: String(rank),
-        LOCAL_RANK: "0",
-        WORLD_SIZE: String(nodes.length),
-        LOCAL_WORLD_SIZE: "1",
-        GROUP_RANK: String(rank),
-        MASTER_ADDR: "127.0.0.1",
-        MASTER_PORT: String(how.port),
-        TORCHELASTIC_RUN_ID: spec.run,
-        TORCHELASTIC_RESTART_COUNT: String(epoch - 1),
+        // Each rank stands for a node of its own.
+        ...elasticEnv({ rank, ranks: nodes.length, perNode: 1, port: how.port, run: spec.run, epoch }),
+        [attemptMark]: files.folder,
         DUALGAUGE_EVENTS: files.events(rank),
         DUALGAUGE_WORKER_SPEC: files.workerSpec,
-        DUALGAUGE_EPOCH: String(epoch),
       },
       log: files.log(rank),
     })),

@@ -13,6 +13,7 @@ export function simulatedLauncher(cluster: SimulatedCluster): Launcher {
   return {
     name: "simulated",
     async launch(order) {
+      if (!("spec" in order)) throw new LaunchFailed("a simulated cluster starts no programs");
       if (cluster.attempts.has(order.epoch)) throw new LaunchFailed(`epoch ${order.epoch} was launched before`);
       const attempt = startSimulatedAttempt(cluster, order);
       cluster.attempts.set(order.epoch, attempt);

@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { DeepseekConfig } from "./deepseek-config.ts";
 import { Emulation } from "./emulation.ts";
+import { Program, ProgramCommand, ProgramEnv } from "./program.ts";
 import { Precision } from "./vocabulary.ts";
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "use lower-case letters, digits and dashes, at most 63");
@@ -63,7 +64,12 @@ export const PoolSpec = z.strictObject({
   workers: z.int().positive().max(256),
   /** Nodes that may take an evicted node's place. */
   spares: z.int().nonnegative().max(256).default(0),
-  emulate: Emulation,
+  /** Absent: this machine's CPU as it is. */
+  emulate: Emulation.prefault({ platform: "cpu" }),
+  /** With `program` only: what this pool's nodes start instead of `program.command`, another vendor's fork of it for example. */
+  command: ProgramCommand.optional(),
+  /** With `program` only: added to `program.env`. */
+  env: ProgramEnv.optional(),
 });
 export type PoolSpec = z.infer<typeof PoolSpec>;
 
@@ -98,6 +104,8 @@ export const Failover = z.strictObject({
   lossSpikeFactor: z.number().gt(1).default(3),
   /** SIGTERM grace before SIGKILL when an attempt is stopped. */
   stopGraceSeconds: seconds.default(2),
+  /** What SIGTERM or SIGHUP to the supervisor does to the workers; absent: `stop`. Ctrl-C always stops. */
+  onSupervisorStop: z.enum(["stop", "detach"]).optional(),
 });
 export type Failover = z.infer<typeof Failover>;
 
@@ -124,9 +132,11 @@ export type Serve = z.infer<typeof Serve>;
 export const RunFile = z
   .strictObject({
     name,
-    model: DeepseekConfig,
-    data: DataSource,
-    train: Train,
+    /** `model`, `data` and `train` are the embedded engine's; `program` stands instead of all three. */
+    model: DeepseekConfig.optional(),
+    data: DataSource.optional(),
+    train: Train.optional(),
+    program: Program.optional(),
     pools: z.array(PoolSpec).min(1).max(64),
     failover: Failover.prefault({}),
     port: Port.prefault({}),
@@ -135,39 +145,14 @@ export const RunFile = z
   .superRefine((file, context) => {
     const refuse = (path: (string | number)[], message: string): void =>
       context.addIssue({ code: "custom", path, message });
-    const { train, pools, failover, port } = file;
-    if (train.globalBatch % train.microBatch !== 0) {
-      refuse(
-        ["train", "globalBatch"],
-        `${train.globalBatch} is not a multiple of microBatch ${train.microBatch}; change one`,
-      );
-    }
-    if (train.seqLength > file.model.max_position_embeddings) {
-      refuse(
-        ["train", "seqLength"],
-        `${train.seqLength} is more than max_position_embeddings ${file.model.max_position_embeddings}; lower it`,
-      );
-    }
-    if ((train.minLearningRate ?? 0) > train.learningRate)
-      refuse(["train", "minLearningRate"], "is above learningRate; lower it");
-    const microBatches = train.globalBatch / train.microBatch;
+    const { pools, failover, port } = file;
+    whichWork(file, refuse);
+    if (file.train !== undefined && file.model !== undefined) checkTrain(file.train, file.model, pools, refuse);
     const names = pools.map((pool) => pool.name);
     pools.forEach((pool, index) => {
       if (names.indexOf(pool.name) !== index)
         refuse(["pools", index, "name"], `${pool.name} is used twice; rename one`);
-      if (pool.workers > microBatches) {
-        refuse(
-          ["pools", index, "workers"],
-          `${pool.workers} workers but only ${microBatches} micro-batches a step; lower workers or microBatch`,
-        );
-      }
-      pool.emulate.faults.forEach((fault, place) => {
-        const path = ["pools", index, "emulate", "faults", place];
-        if (fault.step === undefined && fault.probability === undefined)
-          refuse(path, "needs a step or a probability; give one");
-        if (fault.rank >= pool.workers)
-          refuse([...path, "rank"], `${fault.rank} but the pool has ranks 0 to ${pool.workers - 1}; lower it`);
-      });
+      checkPool(pool, ["pools", index], file.program !== undefined, refuse);
     });
     failover.order?.forEach((pool, index) => {
       if (!names.includes(pool))
@@ -177,6 +162,78 @@ export const RunFile = z
       refuse(["port", "pool"], `${port.pool} is no pool; pools are ${names.join(", ")}`);
   });
 export type RunFile = z.infer<typeof RunFile>;
+
+/** A run of the embedded engine. */
+export type EngineRunFile = RunFile & {
+  readonly model: DeepseekConfig;
+  readonly data: DataSource;
+  readonly train: Train;
+};
+/** A run of somebody's own program. */
+export type ProgramRunFile = RunFile & { readonly program: Program };
+
+export function isProgramRun(file: RunFile): file is ProgramRunFile {
+  return file.program !== undefined;
+}
+
+export function isEngineRun(file: RunFile): file is EngineRunFile {
+  return file.model !== undefined && file.data !== undefined && file.train !== undefined;
+}
+
+type Refuse = (path: (string | number)[], message: string) => void;
+const engineKeys = ["model", "data", "train"] as const;
+
+/** Either the engine's three keys or `program`. */
+function whichWork(file: Partial<Record<(typeof engineKeys)[number] | "program", unknown>>, refuse: Refuse): void {
+  const given = engineKeys.filter((key) => file[key] !== undefined);
+  if (file.program === undefined) {
+    const instead = given.length === 0 ? ", or give program instead of model, data and train" : "";
+    for (const key of engineKeys) if (file[key] === undefined) refuse([key], `is missing; give an object${instead}`);
+    return;
+  }
+  for (const key of given) refuse([key], "does not go with program; leave out one of them");
+}
+
+function checkTrain(train: Train, model: DeepseekConfig, pools: readonly PoolSpec[], refuse: Refuse): void {
+  if (train.globalBatch % train.microBatch !== 0) {
+    refuse(
+      ["train", "globalBatch"],
+      `${train.globalBatch} is not a multiple of microBatch ${train.microBatch}; change one`,
+    );
+  }
+  if (train.seqLength > model.max_position_embeddings) {
+    refuse(
+      ["train", "seqLength"],
+      `${train.seqLength} is more than max_position_embeddings ${model.max_position_embeddings}; lower it`,
+    );
+  }
+  if ((train.minLearningRate ?? 0) > train.learningRate)
+    refuse(["train", "minLearningRate"], "is above learningRate; lower it");
+  const microBatches = train.globalBatch / train.microBatch;
+  pools.forEach((pool, index) => {
+    if (pool.workers <= microBatches) return;
+    refuse(
+      ["pools", index, "workers"],
+      `${pool.workers} workers but only ${microBatches} micro-batches a step; lower workers or microBatch`,
+    );
+  });
+}
+
+function checkPool(pool: PoolSpec, path: (string | number)[], isProgram: boolean, refuse: Refuse): void {
+  for (const key of ["command", "env"] as const) {
+    if (pool[key] !== undefined && !isProgram) refuse([...path, key], "needs program; leave it out");
+  }
+  if (isProgram && pool.emulate.faults.length > 0) {
+    refuse([...path, "emulate", "faults"], "cannot strike a program from inside; leave them out");
+  }
+  pool.emulate.faults.forEach((fault, place) => {
+    const at = [...path, "emulate", "faults", place];
+    if (fault.step === undefined && fault.probability === undefined)
+      refuse(at, "needs a step or a probability; give one");
+    if (fault.rank >= pool.workers)
+      refuse([...at, "rank"], `${fault.rank} but the pool has ranks 0 to ${pool.workers - 1}; lower it`);
+  });
+}
 
 /** The pools a run may use, in order. */
 export function poolOrder(file: RunFile): readonly PoolSpec[] {

@@ -47,7 +47,7 @@ export async function endAttempt(world: World, { outcome, why }: Of<"end-attempt
   let last: Observation | undefined = launcher.observe(epoch);
   while (last !== undefined) {
     const { now, later } = inParts(last);
-    log.append(facts(now, log.state()));
+    log.append(facts(now, log.state(), policy));
     last = later;
     if (last !== undefined) await world.clock.wait(0);
   }
@@ -59,7 +59,7 @@ async function leaveByThemselves({ log, launcher, clock, policy }: World, epoch:
   const until = clock.monotonicSeconds() + policy.failover.stopGraceSeconds;
   while (clock.monotonicSeconds() < until) {
     const seen = launcher.observe(epoch);
-    log.append(facts(seen, log.state()));
+    log.append(facts(seen, log.state(), policy));
     if (seen.agent === "gone") return;
     await clock.wait(0.02);
   }
@@ -135,9 +135,14 @@ async function launch(world: World, { pool, nodes, resume, why }: Of<"launch">):
   log.append([{ type: "launch-intended", data: { pool, nodes: [...nodes], resume, why } }]);
   const { epoch } = log.state();
   world.raiseEpoch(epoch);
-  const spec = world.workerSpec(log.state());
+  const { stopGraceSeconds: graceSeconds } = policy.failover;
+  const order = { epoch, nodes, graceSeconds };
   try {
-    const { agent } = await launcher.launch({ epoch, nodes, graceSeconds: policy.failover.stopGraceSeconds, spec });
+    const { agent } = await launcher.launch(
+      world.program === undefined
+        ? { ...order, spec: world.workerSpec(log.state()) }
+        : { ...order, program: world.program(log.state()) },
+    );
     log.append([{ type: "launched", data: { agent, adopted: false } }]);
   } catch (error) {
     if (!(error instanceof LaunchFailed)) throw error;
@@ -158,6 +163,12 @@ async function finish(world: World, { step }: Of<"finish">): Promise<void> {
   const { completed } = log.state().attempt ?? {};
   if (!log.state().finishIntended) log.append([{ type: "finish-intended", data: { step } }]);
   let found = await setAside(world, null, null);
+  if (world.policy.program !== undefined) {
+    // Whether and when a program saves is its own affair.
+    const finalLoss = completed?.loss ?? log.state().loss;
+    log.append([{ type: "run-finished", data: { checkpoint: found ?? null, finalLoss, weightsSha256: null } }]);
+    return;
+  }
   if (found?.step === step) {
     found = await carry(world, found);
     const weightsSha256 = await tiers.weightsSha256(found);

@@ -3,7 +3,7 @@
  * Knows: what the journal keeps of a run file. Does not know: the rest of it.
  */
 import type { EventData } from "../journal/event.ts";
-import { poolOrder, type RunFile } from "../spec/run-file.ts";
+import { isProgramRun, poolOrder, type RunFile } from "../spec/run-file.ts";
 
 export function createdEvent(
   file: RunFile,
@@ -13,11 +13,12 @@ export function createdEvent(
     name: file.name,
     identity: given.identity,
     folder: given.folder,
-    steps: file.train.steps,
+    steps: (isProgramRun(file) ? file.program.steps : file.train?.steps) ?? 0,
     pools: file.pools.map(({ name, emulate, workers, spares }) => ({
       ...{ name, workers, spares },
       platform: emulate.platform,
-      emulated: true,
+      // A program computes on what is there; only the embedded engine's pools stand for something else.
+      emulated: !isProgramRun(file),
     })),
     order: poolOrder(file).map(({ name }) => name),
     injections: file.pools.flatMap(({ name, emulate }) =>

@@ -84,14 +84,25 @@ function nextAttempt(state: RunState, policy: Policy): Intent {
     const carry = plan !== undefined && attempt !== undefined && plan.pool !== attempt.pool;
     return { type: "choose-checkpoint", beforeStep: plan?.beforeStep ?? null, distrusted, carry };
   }
+  if (
+    resume.checkpoint === null &&
+    policy.program !== undefined &&
+    state.attempts === 0 &&
+    state.quarantined.length > 0
+  ) {
+    const why = `${state.quarantined.length} checkpoints are there and none is complete, and what was trained does not start again at step 0 by itself`;
+    return { type: "fail", reasons: reasonsOf(state, plan, why) };
+  }
   if (resume.checkpoint === null && state.published) {
     const why = "no checkpoint verifies, and a run that has made steps does not start again at step 0 by itself";
     return { type: "fail", reasons: reasonsOf(state, plan, why) };
   }
   const pool = policy.pools.find(({ name }) => name === (plan?.pool ?? state.pool)) ?? policy.pools[0];
   if (pool === undefined) return { type: "fail", reasons: ["the run file has no pool"] };
-  const nodes = plan?.nodes ?? chooseNodes(pool, state.evicted, attempt?.pool === pool.name ? attempt.nodes : []);
-  if (nodes === undefined || nodes.length < pool.workers) {
+  const perNode = policy.program?.workersPerNode ?? 1;
+  const before = attempt?.pool === pool.name ? attempt.nodes : [];
+  const nodes = plan?.nodes ?? chooseNodes(pool, state.evicted, before, perNode);
+  if (nodes === undefined || nodes.length < pool.workers * perNode) {
     return { type: "fail", reasons: reasonsOf(state, plan, `pool ${pool.name} has fewer good nodes than workers`) };
   }
   const why = plan?.why ?? (attempt === undefined ? "first attempt" : "the run goes on");

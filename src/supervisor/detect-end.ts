@@ -31,6 +31,10 @@ function detectAgent(view: View): Finding[] {
   if (view.agentEnded === "stopped") {
     return [{ ...base, why: "the agent was told to stop by somebody else", evidence: ["ended: stopped"] }];
   }
+  if (view.agentEnded === "all-exited" && view.speaker === "any") {
+    const why = "all ranks ended with 0 and left processes behind without having shown a step: the program forked away";
+    return [{ ...base, kind: "process-exit", why, evidence: ["ended: all-exited"] }];
+  }
   if (view.agentEnded === undefined && view.agent === "gone") {
     return [{ ...base, why: "the agent is gone", evidence: ["no process, no last record"] }];
   }
@@ -44,5 +48,5 @@ export function startOf(rank: RankView): number | null {
 
 /** The step that was being computed. */
 export function nextStep(view: View): number {
-  return (view.ranks[0]?.step ?? 0) + 1;
+  return (view.speaker === "any" ? view.step : (view.ranks[0]?.step ?? 0)) + 1;
 }

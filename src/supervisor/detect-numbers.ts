@@ -30,7 +30,10 @@ export function detectLossSpike(view: View, state: RunState, policy: Failover): 
   const losses = view.losses.values();
   const newest = losses.at(-1);
   if (newest === undefined || losses.length <= lossHistory) return [];
-  const usual = median(losses.slice(-33, -1).map(({ loss }) => loss)) ?? 0;
+  // After a restart, losses of later steps are known already; they say nothing about an earlier one.
+  const before = losses.slice(-33, -1).filter(({ step }) => step < newest.step);
+  if (before.length < lossHistory) return [];
+  const usual = median(before.map(({ loss }) => loss)) ?? 0;
   if (!(newest.loss > policy.lossSpikeFactor * usual) || usual <= 0) return [];
   if (state.faults.some(({ detected }) => detected.kind === "loss-spike" && detected.step === newest.step)) return [];
   const why = `the loss jumped to ${newest.loss.toPrecision(4)} at step ${newest.step}`;

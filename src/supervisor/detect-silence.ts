@@ -7,12 +7,17 @@ import { nextStep, startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
 import { type RankView, silentSecondsOf, stoppedSecondsOf, type View } from "./view.ts";
 
+/** Intervals between a program's reports before a longer one can be told from a usual one. */
+const reportsKnown = 5;
+/** A program that announces nothing may be saving, evaluating or waiting for data without a word: it gets so many times `hangSeconds`. */
+const unannounced = 10;
+
 /**
  * A hang: no step completed for max(hangSeconds, hangStepFactor × p99 step), or `startSeconds` before the first step and in
  * a phase that may take long. Heartbeats do not count as progress. A process that is stopped (state T) needs only
  * `hangSeconds` whatever the phase. The rank to blame is the one that waits for nobody.
  */
-export function detectSilence(view: View, policy: Failover): Finding[] {
+export function detectSilence(view: View, policy: Failover, saysSteps = true): Finding[] {
   if (view.agentEnded !== undefined) return [];
   const stopped = [...view.stopped].filter(
     (rank) => rank.exit === undefined && stoppedSecondsOf(view, rank) >= policy.hangSeconds,
@@ -25,6 +30,8 @@ export function detectSilence(view: View, policy: Failover): Finding[] {
       ]),
     );
   }
+  // A program that has never shown a step may simply print none: its silence says nothing.
+  if (!saysSteps && !view.firstStep) return [];
   const limit = silenceLimit(view, policy);
   if (view.silentSeconds <= limit) return [];
   const evidence = [`no step for ${round(view.silentSeconds)} s, the limit is ${round(limit)} s`];
@@ -39,8 +46,13 @@ export function detectSilence(view: View, policy: Failover): Finding[] {
 
 /** Seconds of silence that are no hang yet. */
 export function silenceLimit(view: View, policy: Failover): number {
-  const limit = Math.max(policy.hangSeconds, policy.hangStepFactor * view.usualStepSeconds.p99);
-  const takesLong = !view.firstStep || view.inLongPhase > 0;
+  const patience = view.speaker === "any" && !view.ranks.some(({ announces }) => announces) ? unannounced : 1;
+  const limit = Math.max(patience * policy.hangSeconds, policy.hangStepFactor * view.usualStepSeconds.p99);
+  // The usual time of somebody's own program is known only after a few reports.
+  const unknown = view.speaker === "any" && view.stepSeconds.size < reportsKnown;
+  // Whoever has ended with 0 leaves the others to finish.
+  const isEnding = view.speaker === "any" && view.ranks.some(({ exit }) => exit?.code === 0);
+  const takesLong = unknown || isEnding || !view.firstStep || view.inLongPhase > 0;
   return takesLong ? Math.max(limit, policy.startSeconds) : limit;
 }
 

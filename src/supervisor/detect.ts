@@ -63,7 +63,7 @@ function findings(view: View, state: RunState, policy: Policy): Finding[] {
   return [
     ...detectEnds(view),
     ...detectWorkerFaults(view, state),
-    ...detectSilence(view, failover),
+    ...detectSilence(view, failover, policy.program?.saysSteps),
     ...(shares !== undefined
       ? [
           ...detectLossSpike(view, state, failover),

@@ -7,12 +7,13 @@ import type { RunState } from "../journal/state.ts";
 import type { AgentRecord } from "../launcher/agent-record.ts";
 import type { Observation } from "../launcher/launcher.ts";
 import type { WorkerEvent } from "../spec/worker-event.ts";
+import type { Policy } from "./policy.ts";
 
 type StepEvent = Extract<WorkerEvent, { ev: "step" }>;
 type CheckpointEvent = Extract<WorkerEvent, { ev: "checkpoint" }>;
 
 /** Drafts for what the journal has not counted yet, each rank's in its own order. Several steps in one look are one event. */
-export function facts(seen: Observation, state: RunState): EventDraft[] {
+export function facts(seen: Observation, state: RunState, policy: Policy): EventDraft[] {
   const { attempt } = state;
   if (attempt === undefined) return [];
   const isQuiet = seen.records.length === 0 && seen.events.length === 0 && seen.blind.length === 0;
@@ -28,12 +29,24 @@ export function facts(seen: Observation, state: RunState): EventDraft[] {
     ranks.set(event.rank, list);
     list.push(event);
   }
-  const steps = state.created?.steps ?? 0;
-  return [
-    ...records,
-    ...[...ranks.values()].flatMap((events) => rankFacts(events, attempt.step, steps)),
-    ...sight(seen, state),
-  ];
+  const scope: Scope = {
+    lastStep: state.created?.steps || Number.MAX_SAFE_INTEGER,
+    speaker: policy.program === undefined ? "rank-0" : "any",
+    newest: attempt.step,
+  };
+  const said = [...ranks.values()].flatMap((events) => rankFacts(events, scope));
+  // A program's end comes after what was said before it, and states its newest step.
+  const ends = records.flatMap((draft): EventDraft[] =>
+    draft.type === "completed" ? [{ ...draft, data: { ...draft.data, step: scope.newest } }] : [],
+  );
+  return [...records.filter(({ type }) => type !== "completed"), ...said, ...ends, ...sight(seen, state)];
+}
+
+interface Scope {
+  readonly lastStep: number;
+  readonly speaker: "rank-0" | "any";
+  /** Newest step drafted so far; of a program, ranks may print the same steps. */
+  newest: number;
 }
 
 /** The most records that one tick takes into the journal; ten thousand workers that start or end at once take several. */
@@ -55,6 +68,13 @@ function recordFact(record: AgentRecord): EventDraft[] {
     const { rank, pid, startTicks } = record;
     return [{ type: "worker-started", data: { rank, process: { pid, startTicks }, source } }];
   }
+  if (record.ev === "noted") {
+    const { rank, what, count, detail } = record;
+    return [{ type: "noted", data: { rank, what, count, detail, source } }];
+  }
+  if (record.ev === "ended" && record.reason === "finished") {
+    return [{ type: "completed", data: { step: 0, loss: null, weightsSha256: null, source } }];
+  }
   if (record.ev === "exited") {
     const { rank, code, signal } = record;
     return [{ type: "worker-exited", data: { rank, code, signal, source } }];
@@ -62,8 +82,10 @@ function recordFact(record: AgentRecord): EventDraft[] {
   return [];
 }
 
-/** Rank 0 speaks for the attempt; of the others only injections count. */
-function rankFacts(events: readonly WorkerEvent[], stepBefore: number, lastStep: number): EventDraft[] {
+/** Rank 0 speaks for the attempt, and of the others only injections count; of a program, whoever prints a new step. */
+function rankFacts(events: readonly WorkerEvent[], scope: Scope): EventDraft[] {
+  const { lastStep, speaker } = scope;
+  const stepBefore = scope.newest;
   const found: { seq: number; draft: EventDraft }[] = [];
   const steps: StepEvent[] = [];
   let memory: CheckpointEvent | undefined;
@@ -73,10 +95,11 @@ function rankFacts(events: readonly WorkerEvent[], stepBefore: number, lastStep:
       const { fault, kind, rank, step } = event;
       found.push({ seq: event.seq, draft: { type: "fault-injected", data: { fault, kind, rank, step, source } } });
     }
-    if (event.rank !== 0) continue;
+    if (event.rank !== 0 && speaker === "rank-0") continue;
     if (event.ev === "step") {
       const newest = steps.at(-1)?.step ?? stepBefore;
       if (event.step > newest && event.step <= lastStep) steps.push(event);
+      scope.newest = Math.max(scope.newest, steps.at(-1)?.step ?? 0);
     }
     if (event.ev === "checkpoint" && event.tier === "memory") memory = event;
     if (event.ev === "checkpoint" && event.tier === "disk") found.push({ seq: event.seq, draft: published(event) });
@@ -84,14 +107,20 @@ function rankFacts(events: readonly WorkerEvent[], stepBefore: number, lastStep:
       const { step, loss } = event;
       found.push({ seq: event.seq, draft: { type: "validation", data: { step, loss, source } } });
     }
-    if (event.ev === "bye" && event.reason === "finished" && event.step === lastStep && lastStep > 0) {
+    if (
+      event.ev === "bye" &&
+      speaker === "rank-0" &&
+      event.reason === "finished" &&
+      event.step === lastStep &&
+      lastStep > 0
+    ) {
       const { step, loss = null, weightsSha256 = null } = event;
       found.push({ seq: event.seq, draft: { type: "completed", data: { step, loss, weightsSha256, source } } });
     }
   }
   // The memory tier gets a checkpoint every step; the newest says all.
   if (memory !== undefined) found.push({ seq: memory.seq, draft: published(memory) });
-  const progress = progressed(steps);
+  const progress = progressed(steps, speaker === "any" ? stepBefore : undefined);
   if (progress !== undefined) found.push(progress);
   return found.sort((a, b) => a.seq - b.seq).map(({ draft }) => draft);
 }
@@ -103,17 +132,24 @@ function published({ rank, seq, step, tier, path, seconds }: CheckpointEvent): E
   };
 }
 
-function progressed(steps: readonly StepEvent[]): { seq: number; draft: EventDraft } | undefined {
+/** `stepBefore`: reports that may cover several steps each; absent: one step each. */
+function progressed(
+  steps: readonly StepEvent[],
+  stepBefore: number | undefined,
+): { seq: number; draft: EventDraft } | undefined {
   const newest = steps.at(-1);
   if (newest === undefined) return undefined;
-  const sum = (of: (event: StepEvent) => number): number => steps.reduce((total, event) => total + of(event), 0);
+  const covered = (index: number): number =>
+    stepBefore === undefined ? 1 : (steps[index]?.step ?? 0) - (steps[index - 1]?.step ?? stepBefore);
+  const sum = (of: (event: StepEvent) => number): number =>
+    steps.reduce((total, event, index) => total + of(event) * covered(index), 0);
   return {
     seq: newest.seq,
     draft: {
       type: "progress",
       data: {
         step: newest.step,
-        steps: steps.length,
+        steps: sum(() => 1),
         seconds: sum(({ seconds }) => seconds),
         tokens: sum(({ tokens }) => tokens ?? 0),
         loss: newest.loss ?? null,

@@ -55,6 +55,12 @@ function restart(given: Case): Decision {
     const why = `${diagnosis.code} twice at the same step: ${diagnosis.why}; a restart fails in the same way`;
     return fail(given, "fix-job", `${why}; mend the job, then run the same command`);
   }
+  const raised = idle.filter(({ detected }) => sameException(detected, fault.detected)).length;
+  if (raised >= 2) {
+    const why = `the same exception ${raised} times at step ${fault.detected.step} without progress`;
+    const said = fault.detected.evidence.at(-1) ?? fault.detected.why;
+    return fail(given, "fix-job", `${why}: ${said}; mend the program, then run the same command`);
+  }
   const same = idle.filter(({ detected }) => detected.root === fault.detected.root).length;
   if (same >= maxFaultsPerRoot) {
     return escalate(
@@ -73,6 +79,14 @@ function restart(given: Case): Decision {
   );
 }
 
+/** A program that raises the same words again, whatever rank and node, will do so for ever; numbers in them may differ. */
+function sameException(a: Fault["detected"], b: Fault["detected"]): boolean {
+  if (a.kind !== "program-error" || b.kind !== "program-error") return false;
+  const words = ({ evidence }: Fault["detected"]): string =>
+    (evidence.find((line) => !/^exit code |^then: /.test(line)) ?? "").replace(/0x[0-9a-f]+|\d+/gi, "#");
+  return words(a) !== "" && words(a) === words(b);
+}
+
 /** The same root again: another node if there is one to blame and one to use, else another pool. */
 function escalate(given: Case, same: number, why: string): Decision {
   const swapped = evict(given, why);
@@ -84,7 +98,8 @@ function escalate(given: Case, same: number, why: string): Decision {
 function evict(given: Case, why: string): Decision | undefined {
   const { node } = given.fault.detected;
   if (node === null) return undefined;
-  const nodes = chooseNodes(given.pool, [...given.state.evicted, node], given.nodes);
+  const perNode = given.policy.program?.workersPerNode;
+  const nodes = chooseNodes(given.pool, [...given.state.evicted, node], given.nodes, perNode);
   if (nodes === undefined) return undefined;
   return { ...decision(given, "evict-node", `${why}; a spare takes the place of ${node}`), nodes, evicted: node };
 }
@@ -115,6 +130,8 @@ function degraded(given: Case): Decision {
  */
 function rollBack(given: Case): Decision {
   const { step } = given.fault.detected;
+  // Only a computation that gives the same bits again can tell a corruption from the data's own doing.
+  if (given.policy.program !== undefined) return stay(given, "a program's loss may jump by itself; a person may look");
   if (step < 2) return stay(given, "there is no step before it to go back to");
   const over = overBudget(given);
   const chosen = over ?? decision(given, "restart", `computing step ${step} again from a checkpoint before it`);
@@ -142,7 +159,8 @@ function overBudget(given: Case): Decision | undefined {
 /** To the next pool, or the end of the run when there is none. */
 function leave(given: Case, why: string): Decision {
   const next = nextPool(given);
-  const nodes = next === undefined ? undefined : chooseNodes(next, given.state.evicted);
+  const nodes =
+    next === undefined ? undefined : chooseNodes(next, given.state.evicted, [], given.policy.program?.workersPerNode);
   if (next === undefined || nodes === undefined)
     return fail(given, "fail-over", `${why}; there is no other pool to go to`);
   const evidence = poolFaults(given).map(({ id, detected }) => `fault ${id} at step ${detected.step}: ${detected.why}`);

@@ -14,7 +14,7 @@ import type { RunState } from "../journal/state.ts";
 import type { Launcher } from "../launcher/launcher.ts";
 import { localLauncher } from "../launcher/local.ts";
 import { BadInput } from "../spec/bad-input.ts";
-import type { RunFile } from "../spec/run-file.ts";
+import { isProgramRun, type RunFile } from "../spec/run-file.ts";
 import { openJournalWriter, readJournal } from "../store/journal-file.ts";
 import { takeLease } from "../store/lease.ts";
 import { openLog } from "../store/log.ts";
@@ -29,6 +29,8 @@ import {
 import { checkpointTiers } from "./checkpoint-tiers.ts";
 import { createdEvent } from "./created.ts";
 import { policyOf } from "./policy.ts";
+import { programAttempt } from "./program-attempt.ts";
+import { programTiers } from "./program-tiers.ts";
 import { supervise } from "./supervise.ts";
 import { workerSpec } from "./worker-spec.ts";
 import type { World } from "./world.ts";
@@ -61,7 +63,7 @@ export async function superviseRun(options: RunOptions): Promise<RunState> {
   try {
     if (state.created === undefined) writeDurably(folders.runFile, run.text);
     const memory = memoryTier(run.file.name, folders.root);
-    mkdirSync(memory.folder, { recursive: true, mode: 0o700 });
+    if (!isProgramRun(run.file)) mkdirSync(memory.folder, { recursive: true, mode: 0o700 });
     // A wall clock that was set back since the last supervisor must not make time stand still.
     const startedAt = Math.max(clock.wallSeconds(), state.at) - clock.monotonicSeconds();
     const log = openLog({
@@ -76,7 +78,9 @@ export async function superviseRun(options: RunOptions): Promise<RunState> {
     const file = withAbsolutePaths(run.file, base);
     const world: World = {
       ...{ log, launcher, clock, policy: policyOf(file) },
-      tiers: checkpointTiers({ memory: memory.folder, disk: folders.checkpoints, quarantine: folders.quarantine }),
+      tiers: isProgramRun(file)
+        ? programTiers(file.program.checkpoint)
+        : checkpointTiers({ memory: memory.folder, disk: folders.checkpoints, quarantine: folders.quarantine }),
       created: createdEvent(run.file, { identity: run.identity, folder: base, memory }),
       supervisor: { process: self(), host: hostname(), version: packageVersion() },
       raiseEpoch: (epoch) => raiseEpoch(folders.epoch, epoch),
@@ -84,6 +88,7 @@ export async function superviseRun(options: RunOptions): Promise<RunState> {
         workerSpec(intended, file, {
           ...{ memory: memory.folder, disk: folders.checkpoints, cache: folders.cache, epochFile: folders.epoch },
         }),
+      ...(isProgramRun(file) && { program: (intended: RunState) => programAttempt(intended, file, base) }),
       checkLease() {
         if (lease.held()) return;
         throw new BadInput(`${dir}: another process supervises it now; this one stops and leaves the workers alone`);
@@ -115,6 +120,12 @@ function embeddedLauncher(folders: RunFolders, clock: Clock): Launcher {
 function withAbsolutePaths(file: RunFile, folder: string): RunFile {
   const absolute = (path: string): string =>
     isAbsolute(path) || path.startsWith("npm:") ? path : resolve(folder, path);
+  if (isProgramRun(file)) {
+    const { checkpoint } = file.program;
+    if (checkpoint === undefined) return file;
+    return { ...file, program: { ...file.program, checkpoint: { ...checkpoint, dir: absolute(checkpoint.dir) } } };
+  }
+  if (file.data === undefined) return file;
   const { text } = file.data;
   const tokenizer = text.tokenizer === "byte" ? text.tokenizer : absolute(text.tokenizer);
   return { ...file, data: { ...file.data, text: { ...text, files: text.files.map(absolute), tokenizer } } };

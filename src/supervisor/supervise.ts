@@ -106,13 +106,15 @@ function watch(world: World, memory: Memory): void {
   if (attempt === undefined || attempt.status === "ended" || attempt.status === "intended") return;
   if (memory.view?.epoch !== attempt.epoch) {
     const { epoch, nodes, resume } = attempt;
-    memory.view = createView({ epoch, nodes, step: resume?.step ?? 0 }, clock.monotonicSeconds(), memory.view?.losses);
+    const speaker = policy.program === undefined ? "rank-0" : "any";
+    const start = { epoch, nodes, step: resume?.step ?? 0, speaker } as const;
+    memory.view = createView(start, clock.monotonicSeconds(), memory.view?.losses);
   }
   const { view } = memory;
   const { now, later } = inParts(memory.seen ?? launcher.observe(attempt.epoch));
   memory.seen = later;
   look(view, now, (rank) => launcher.lastLines(attempt.epoch, rank));
-  write(world, memory, facts(now, log.state()));
+  write(world, memory, facts(now, log.state(), policy));
   // Nothing is concluded from half a look.
   if (memory.unwritten.length === 0 && later === undefined) write(world, memory, detect(view, log.state(), policy));
 }
@@ -176,10 +178,15 @@ async function atOnce<T>(doing: Promise<T>): Promise<T> {
   }
 }
 
-/** A person stops the run: the workers end, what they have made goes to disk, the same command goes on later. */
+/** A person stops the run: the workers end, what they have made goes to disk, the same command goes on later; or it detaches. */
 async function interrupt(world: World, signal: string): Promise<RunState> {
-  const { log, tiers } = world;
+  const { log, tiers, policy } = world;
   const { attempt } = log.state();
+  // A person at the terminal means the run; a service manager that ends or replaces the supervisor may mean only that.
+  if (policy.failover.onSupervisorStop === "detach" && signal !== "SIGINT") {
+    log.append([{ type: "supervisor-stopped", data: { reason: "detached", signal } }]);
+    return log.state();
+  }
   if (attempt !== undefined && attempt.status !== "ended") {
     await endAttempt(world, { type: "end-attempt", outcome: "stopped", why: `stopped by ${signal}` });
   }

@@ -26,6 +26,8 @@ export interface RankView {
   exit: (Extract<AgentRecord, { ev: "exited" }> & { lastLines: readonly string[] }) | undefined;
   spawnFailed: string | undefined;
   saidFinished: boolean;
+  /** It says by the opt-in protocol what it is doing, so that its silence can be judged strictly. */
+  announces: boolean;
   readonly faults: WorkerFault[];
   /** When injected faults said that they strike, by kind: the start of what is then detected. */
   readonly strikes: { kind: string; step: number; monotonicSeconds: number }[];
@@ -41,6 +43,10 @@ export interface LinkView {
 
 export interface View {
   readonly epoch: number;
+  /** Whose steps are the attempt's: rank 0's, which says a step once it is kept, or, of a program, whoever prints them. */
+  readonly speaker: "rank-0" | "any";
+  /** Newest step of the attempt. */
+  step: number;
   readonly ranks: readonly RankView[];
   readonly links: Map<number, LinkView>;
   /** Rates (bytes per second) that all links showed in each recent step, in no order. */
@@ -53,7 +59,7 @@ export interface View {
   readonly losses: Recent<{ step: number; loss: number }>;
   firstStep: boolean;
   agent: Observation["agent"];
-  agentEnded: "all-exited" | "stopped" | "fenced" | undefined;
+  agentEnded: Extract<AgentRecord, { ev: "ended" }>["reason"] | undefined;
   /** Ranks of which something is to be told, so that a look at ten thousand that are well costs nothing. */
   readonly ended: Set<RankView>;
   readonly accusing: Set<RankView>;
@@ -84,12 +90,19 @@ const longPhases: ReadonlySet<WorkerPhase> = new Set<WorkerPhase>(["start", "loa
 const longestLookSeconds = 0.5;
 
 export function createView(
-  { epoch, nodes, step }: { epoch: number; nodes: readonly string[]; step: number },
+  {
+    epoch,
+    nodes,
+    step,
+    speaker = "rank-0",
+  }: { epoch: number; nodes: readonly string[]; step: number; speaker?: View["speaker"] },
   now: number,
   losses: View["losses"] = recent(64),
 ): View {
   return {
     epoch,
+    speaker,
+    step,
     ranks: nodes.map((node, rank) => ({
       rank,
       node,
@@ -102,6 +115,7 @@ export function createView(
       exit: undefined,
       spawnFailed: undefined,
       saidFinished: false,
+      announces: false,
       faults: [],
       strikes: [],
       computeSeconds: recent(readingsKept),
@@ -183,12 +197,13 @@ function enterPhase(view: View, rank: RankView, phase: WorkerPhase): void {
 
 function lookAtRecord(view: View, record: AgentRecord, lastLines: (rank: number) => readonly string[]): void {
   if (record.ev === "ended") view.agentEnded = record.reason;
-  const rank = "rank" in record ? view.ranks[record.rank] : undefined;
+  const rank = "rank" in record && record.rank !== null ? view.ranks[record.rank] : undefined;
   if (rank === undefined) return;
   rank.heardAt = view.observedSeconds;
   if (record.ev === "exited" && rank.exit === undefined) {
     if (longPhases.has(rank.phase)) view.inLongPhase--;
     rank.exit = { ...record, lastLines: lastLines(record.rank) };
+    rank.saidFinished ||= record.finished === true;
     view.ended.add(rank);
   }
   if (record.ev === "spawn-failed") {
@@ -204,12 +219,17 @@ function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
   rank.heardAt = view.observedSeconds;
   switch (event.ev) {
     case "heartbeat":
+      rank.announces = true;
       enterPhase(view, rank, event.phase);
       rank.waitingFor = event.waitingFor;
       return;
     case "phase":
       enterPhase(view, rank, event.phase);
       rank.waitingFor = undefined;
+      return;
+    case "checkpoint":
+      // Of a program that prints no steps, a checkpoint is the only progress that shows.
+      if (view.speaker === "any" && event.step > view.step) progressed(view, event.step, now, undefined);
       return;
     case "step":
       lookAtStep(view, rank, event, now);
@@ -231,6 +251,7 @@ function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
 
 function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev: "step" }>, now: number): void {
   if (event.step <= rank.step) return;
+  if (view.speaker === "any") enterPhase(view, rank, "compute");
   rank.step = event.step;
   // A program that says its steps and no phases has left the start behind all the same.
   if (rank.phase === "start" || rank.phase === "load" || rank.phase === "compile") enterPhase(view, rank, "idle");
@@ -246,14 +267,26 @@ function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev
     if (rates.length === 0) view.linkRates.set(event.step, rates);
     rates.push(bytes / seconds);
   }
-  if (rank.rank !== 0) return;
-  // Rank 0 speaks for the attempt: it says a step once that step's checkpoint is published.
+  if (view.speaker === "rank-0" ? rank.rank !== 0 : event.step <= view.step) return;
+  progressed(view, event.step, event.monotonicSeconds ?? now, event.seconds);
+  if (event.loss !== undefined) view.losses.add({ step: event.step, loss: event.loss });
+}
+
+/**
+ * The attempt has got on. A program may print every tenth step, and pauses to evaluate and to save without saying so: its
+ * usual time is that between two reports, not that of a step.
+ */
+function progressed(view: View, step: number, at: number, stepSeconds: number | undefined): void {
+  const covered = (stepSeconds ?? 0) * (view.firstStep ? step - view.step : 1);
+  if (view.speaker === "rank-0") view.stepSeconds.add(stepSeconds ?? 0);
+  else if (view.firstStep) view.stepSeconds.add(Math.max(covered, view.silentSeconds));
   view.firstStep = true;
   view.silentSeconds = 0;
-  view.lastProgressAt = event.monotonicSeconds ?? now;
-  view.linkRates.delete(event.step - readingsKept);
-  view.stepSeconds.add(event.seconds);
+  view.lastProgressAt = at;
+  view.step = step;
+  view.linkRates.delete(step - readingsKept);
   const seconds = view.stepSeconds.values();
   view.usualStepSeconds = { median: median(seconds) ?? 0, p99: quantile(seconds, 0.99) ?? 0 };
-  if (event.loss !== undefined) view.losses.add({ step: event.step, loss: event.loss });
+  // Nobody of a program says that it is done with saving or evaluating but by the next step.
+  if (view.speaker === "any") for (const rank of view.ranks) enterPhase(view, rank, "compute");
 }

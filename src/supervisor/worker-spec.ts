@@ -3,12 +3,13 @@
  * Knows: run file, state. Does not know: how it reaches them.
  */
 import type { RunState } from "../journal/state.ts";
-import type { RunFile } from "../spec/run-file.ts";
+import { isEngineRun, type RunFile } from "../spec/run-file.ts";
 import type { WorkerSpec } from "../spec/worker-spec.ts";
 
 /** The spec of the attempt that `state` has just intended; `file.data` must hold absolute paths by now. */
 export function workerSpec(state: RunState, file: RunFile, folders: WorkerSpec["folders"]): WorkerSpec {
   const { attempt } = state;
+  if (!isEngineRun(file)) throw new RangeError(`${file.name} has no model to train`);
   const pool = file.pools.find(({ name }) => name === attempt?.pool);
   if (attempt === undefined || pool === undefined) throw new RangeError(`no attempt on a pool of ${file.name}`);
   const struck: Record<string, number> = {};

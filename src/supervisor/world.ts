@@ -7,6 +7,7 @@ import type { ProcessIdentity } from "../host/processes.ts";
 import type { EventData } from "../journal/event.ts";
 import type { RunState } from "../journal/state.ts";
 import type { Launcher } from "../launcher/launcher.ts";
+import type { ProgramAttempt } from "../launcher/program-attempt.ts";
 import type { WorkerSpec } from "../spec/worker-spec.ts";
 import type { Log } from "../store/log.ts";
 import type { Policy } from "./policy.ts";
@@ -25,6 +26,8 @@ export interface World {
   raiseEpoch(epoch: number): void;
   /** What the workers of the attempt that was just intended are told. */
   workerSpec(state: RunState): WorkerSpec;
+  /** For a program instead: what is started. */
+  readonly program?: (state: RunState) => ProgramAttempt;
   /** Throws when another process has become the supervisor of this run. */
   checkLease(): void;
 }

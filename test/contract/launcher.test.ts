@@ -10,6 +10,7 @@ import type { AttemptOrder, Launcher, Observation } from "../../src/launcher/lau
 import { localLauncher } from "../../src/launcher/local.ts";
 import { simulatedLauncher } from "../../src/launcher/simulated.ts";
 import { simulatedCluster } from "../../src/launcher/simulated-cluster.ts";
+import { isEngineRun } from "../../src/spec/run-file.ts";
 import { raiseEpoch } from "../../src/store/run-directory.ts";
 import { simulatedRun } from "../simulation/simulate.ts";
 
@@ -76,6 +77,7 @@ function localPlace(): Place {
 
 function order(place: Place, epoch: number, faults: object[] = []): AttemptOrder {
   const file = simulatedRun({ steps: 10_000, faults: { ascend: faults } });
+  if (!isEngineRun(file)) throw new Error("the simulated run trains a model");
   const { model, data, train, failover } = file;
   const emulate = file.pools[0]?.emulate ?? { platform: "cpu" as const, unsupportedOps: [], faults: [] };
   return {

@@ -69,11 +69,28 @@ export const meanings: Readonly<Record<string, string>> = {
   "train.checkpointEvery": "Steps between checkpoints on disk; the memory tier keeps every step.",
   "train.keepCheckpoints": "Checkpoints kept per tier.",
   "train.validateEvery": "Steps between validations; 0 validates only at the end.",
+  program:
+    "Somebody's own training program, started as it is, instead of `model`, `data` and `train`. [worker-protocol.md](worker-protocol.md) says what it is given and how it is read.",
+  "program.command": "Program and arguments, started once per rank without a shell, in the run file's folder.",
+  "program.workersPerNode": "Ranks on each node; `pools[].workers` counts nodes then.",
+  "program.env": "Environment variables besides torchelastic's.",
+  "program.adapter":
+    "Whose log lines it prints. `plain` reads the common forms of a line that names a step and its loss; a program that shows no step at all is watched by its exit only.",
+  "program.steps": "The step that must be reached; absent: it is done when all ranks end with 0.",
+  "program.checkpoint": "Where the program keeps its checkpoints; absent: they are its own affair.",
+  "program.checkpoint.dir": "Folder, relative to the run file.",
+  "program.checkpoint.format":
+    "`megatron` (`iter_0000100/`, also MindSpeed's), `dcp` (`step-100/.metadata`), `deepspeed` (`global_step100/`), `hf` (`checkpoint-100/`), `torch` (`<anything>100.pt`), `dualgauge` (`step-00000100/`). Incomplete ones are set aside as `.aside-…` before a restart, and a tracker or `latest` that names none or another is rewritten.",
+  "program.resume": "How the program is told to resume; absent: it finds its newest checkpoint by itself.",
+  "program.resume.flags":
+    "Appended to the command when a complete checkpoint exists; `{path}`, `{step}` and `{dir}` are replaced.",
   pools: "The fleet.",
   "pools[].name": "Name of the pool; its nodes are `<name>-0`, `<name>-1`, …",
   "pools[].launcher": "Only `local`: processes on this machine.",
   "pools[].workers": "Ranks of an attempt on this pool, one per node. The final weights do not depend on it.",
   "pools[].spares": "Nodes that may take an evicted node's place.",
+  "pools[].command": "With `program`: what this pool starts instead, another vendor's fork of it for example.",
+  "pools[].env": "With `program`: variables of this pool, over `program.env`.",
   "pools[].emulate": "What the pool, which computes on the CPU, stands for and is to suffer.",
   "pools[].emulate.platform": "Whose chips and toolkit it stands for; every output says that it is emulated.",
   "pools[].emulate.linkBandwidth":
@@ -114,6 +131,8 @@ export const meanings: Readonly<Record<string, string>> = {
   "failover.stragglerSteps": "For so many steps in a row; counts for slow links too.",
   "failover.slowLinkShare": "A link that carries less than this share of its pool's usual rate is slow.",
   "failover.lossSpikeFactor": "A loss above this multiple of the median of the last 32 steps is a spike.",
+  "failover.onSupervisorStop":
+    "What SIGTERM or SIGHUP to the supervisor does to the workers: `stop` (also when absent), or `detach`: they go on, and the same command takes them over. Ctrl-C always stops.",
   "failover.stopGraceSeconds": "Time between SIGTERM and SIGKILL when an attempt is stopped.",
   port: "How `dualgauge run` carries the trained model to the other gauge.",
   "port.precision": "Number format of the exported weights.",

@@ -77,7 +77,7 @@ function range(node: Node): string {
 
 /** The whole page. */
 export function page(meanings: Readonly<Record<string, string>>): string {
-  const groups = ["name", "model", "data", "train", "pools", "failover", "port", "serve"];
+  const groups = ["name", "model", "data", "train", "program", "pools", "failover", "port", "serve"];
   const cell = (text: string): string => text.replaceAll("|", "\\|");
   const rows = keys();
   const sections = groups.map((group) => {

@@ -32,7 +32,7 @@ export function measure(
     /** When faults struck, in seconds since the run was created, as whoever injected them knows. */
     struckAt: readonly number[];
   },
-  undisturbedWeights: string | undefined,
+  undisturbedWeights: string | null | undefined,
 ): Measured {
   const { state, events, violations, struckAt } = run;
   const isAllowed = (list: readonly string[], value: string): boolean => list.includes(value);

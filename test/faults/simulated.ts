@@ -216,7 +216,7 @@ function refusedLaunches(pool: string, times: number, why: string, node?: string
   const between = (launcher: Launcher): Launcher => ({
     ...launcher,
     async launch(order) {
-      const isMeant = order.spec.pool === pool && (node === undefined || order.nodes.includes(node));
+      const isMeant = "spec" in order && order.spec.pool === pool && (node === undefined || order.nodes.includes(node));
       if (!isMeant || refused >= times) return launcher.launch(order);
       refused++;
       throw new LaunchFailed(why);

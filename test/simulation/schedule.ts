@@ -5,7 +5,7 @@
 
 import { type Mishap, mishap } from "../../src/launcher/simulated-mishap.ts";
 import { type Random, random } from "../../src/spec/random.ts";
-import type { RunFile } from "../../src/spec/run-file.ts";
+import type { EngineRunFile } from "../../src/spec/run-file.ts";
 import { type Simulation, simulatedRun } from "./simulate.ts";
 
 const ending = ["crash", "hang", "exit", "oom", "linkdown"] as const;
@@ -18,7 +18,7 @@ export const scheduleSteps = 40;
  * The ascend pool may show two faults: three that end an attempt (the third makes the run leave it) and two that are
  * mended before; the nvidia pool gets five of any kind in later steps.
  */
-export function tenFaults(seed: number): RunFile {
+export function tenFaults(seed: number): EngineRunFile {
   const dice = random(seed, "fault schedule");
   const workers = 2 + dice.below(3);
   const last = 14;

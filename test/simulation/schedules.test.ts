@@ -8,7 +8,7 @@ const replay = (seed: number): string => `replay: npm run simulate -- --seed ${s
 const blocks = (seeds: number, size: number): number[][] =>
   Array.from({ length: seeds / size }, (_, block) => [block * size]);
 
-async function weightsOf(steps: number): Promise<string | undefined> {
+async function weightsOf(steps: number): Promise<string | null | undefined> {
   const { state } = await simulate({ seed: 0, file: simulatedRun({ steps }) });
   return state.finished?.weightsSha256;
 }

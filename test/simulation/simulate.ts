@@ -12,7 +12,7 @@ import type { Launcher } from "../../src/launcher/launcher.ts";
 import { simulatedLauncher } from "../../src/launcher/simulated.ts";
 import { calm, type SimulatedCluster, simulatedCluster, type Temper } from "../../src/launcher/simulated-cluster.ts";
 import type { Mishap } from "../../src/launcher/simulated-mishap.ts";
-import { RunFile } from "../../src/spec/run-file.ts";
+import { type EngineRunFile, isEngineRun, RunFile } from "../../src/spec/run-file.ts";
 import { openLog } from "../../src/store/log.ts";
 import { createdEvent } from "../../src/supervisor/created.ts";
 import { policyOf } from "../../src/supervisor/policy.ts";
@@ -26,7 +26,7 @@ class Killed extends Error {}
 
 export interface Simulation {
   readonly seed: number;
-  readonly file: RunFile;
+  readonly file: EngineRunFile;
   readonly temper?: Temper;
   /** What befalls attempts beside the run file's faults; `fired` of each counts up. */
   readonly mishaps?: readonly Mishap[];
@@ -161,7 +161,7 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
 /** Another supervisor holds the lease. */
 class Refused extends Error {}
 
-function withWorkers(file: RunFile, workers: number | undefined, spares: number): RunFile {
+function withWorkers(file: EngineRunFile, workers: number | undefined, spares: number): EngineRunFile {
   if (workers === undefined) return file;
   return {
     ...file,
@@ -298,9 +298,9 @@ export function simulatedRun(options: {
   spares?: number;
   faults?: Record<string, object[]>;
   failover?: object;
-}): RunFile {
+}): EngineRunFile {
   const { steps = 30, workers = 2, spares = 1, faults = {}, failover = {} } = options;
-  return RunFile.parse({
+  const file = RunFile.parse({
     name: "simulated",
     model: {
       ...{ vocab_size: 260, hidden_size: 64, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64 },
@@ -314,4 +314,6 @@ export function simulatedRun(options: {
     ],
     failover,
   });
+  if (!isEngineRun(file)) throw new TypeError("a run of the engine");
+  return file;
 }

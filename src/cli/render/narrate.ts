@@ -63,6 +63,11 @@ export function narrate(before: RunState, event: RunEvent, after: RunState): Lin
         `fault ${event.data.fault} is over${cost(event.data.recoverSeconds, event.data.lostSteps)}`,
         "good",
       );
+    case "noted": {
+      const { rank, what, count: times, detail } = event.data;
+      const who = rank === null ? "the program" : `rank ${rank}`;
+      return moment(at, `${who}: ${what}${times > 1 ? ` (${times} times so far)` : ""}: ${detail}`, "quiet");
+    }
     case "blinded":
       return moment(at, `cannot see ${event.data.view} (${event.data.why}); nothing is concluded from its silence`);
     case "sighted":
@@ -104,13 +109,15 @@ function launch(at: number, data: EventData["launch-intended"], state: RunState)
 /** A progress line whenever another twentieth of the run is done, and for the last step. */
 function progress(at: number, before: RunState, after: RunState): Line[] {
   const steps = after.created?.steps ?? 0;
-  const share = (state: RunState): number => Math.floor((state.highestStep * 20) / Math.max(1, steps));
+  // Of an unknown number of steps, every power of two is told.
+  const share = (state: RunState): number =>
+    steps === 0 ? Math.ceil(Math.log2(1 + state.highestStep)) : Math.floor((state.highestStep * 20) / steps);
   return share(after) > share(before) ? moment(at, progressText(after)) : [];
 }
 
 /** `step 24/120  loss 3.214  4.10 k tokens/s  ETTR 0.87  attempt 3  pool ascend`. */
 export function progressText(state: RunState, at: number = state.at): string {
-  const steps = String(state.created?.steps ?? 0);
+  const steps = String(state.created?.steps || "?");
   const rate = state.tokensPerSecond === null ? "–" : decimal(state.tokensPerSecond);
   const where = `attempt ${state.attempts}  pool ${state.pool ?? "–"}`;
   const step = String(state.step).padStart(steps.length);
@@ -163,7 +170,13 @@ function poolHistory(state: RunState, pool: string): string {
 }
 
 function stopped(at: number, data: EventData["supervisor-stopped"], state: RunState): Line[] {
-  if (data.reason !== "signal") return [];
+  if (data.reason === "ended") return [];
+  if (data.reason === "detached") {
+    return moment(
+      at,
+      `${data.signal ?? "a signal"}: detached at step ${state.step}; the workers go on, and the same command takes them over`,
+    );
+  }
   return moment(
     at,
     `stopped by ${data.signal ?? "a signal"} at step ${state.step}; the same command goes on from there`,
