@@ -1,0 +1,71 @@
+/**
+ * One backend while the gateway runs: its connection, what is in flight, its health, speed and counts.
+ * Knows: one backend. Does not know: requests' contents, the other backends.
+ */
+import type { FleetBackend, Health } from "./fleet-file.ts";
+import { freshHealth, type HealthState, type Outcome, observe } from "./health.ts";
+import { createSpeed, type Speed } from "./speed.ts";
+import type { Upstream } from "./upstream.ts";
+
+export interface LiveBackend {
+  readonly file: FleetBackend;
+  /** Name for clients → name at this backend. */
+  readonly models: ReadonlyMap<string, string>;
+  readonly upstream: Upstream;
+  /** `Bearer …`, when the backend asks for a key. */
+  readonly authorization: string | undefined;
+  readonly speed: Speed;
+  readonly outcomes: Record<Outcome | "abandoned", number>;
+  health: HealthState;
+  inFlight: number;
+  /** No new requests come; when the last one ends the upstream is closed. */
+  retired: boolean;
+  close(): Promise<void>;
+}
+
+export function liveBackend(
+  file: FleetBackend,
+  models: ReadonlyMap<string, string>,
+  upstream: Upstream,
+  { policy, apiKey }: { policy: Health; apiKey: string | undefined },
+): LiveBackend {
+  let closed: Promise<void> | undefined;
+  return {
+    file,
+    models,
+    upstream,
+    authorization: apiKey === undefined ? undefined : `Bearer ${apiKey}`,
+    speed: createSpeed(),
+    outcomes: { ok: 0, failed: 0, busy: 0, empty: 0, garbled: 0, slow: 0, abandoned: 0 },
+    health: freshHealth(policy),
+    inFlight: 0,
+    retired: false,
+    close() {
+      closed ??= upstream.close();
+      return closed;
+    },
+  };
+}
+
+/** Whether the engine is known to continue a chat answer from its text. */
+export function continuesChat({ engine, continues }: FleetBackend): boolean {
+  return continues ?? (engine === "vllm" || engine === "vllm-ascend" || engine === "sglang" || engine === "embedded");
+}
+
+/** Books the outcome; true when it opened the breaker. */
+export function book(
+  backend: LiveBackend,
+  outcome: Outcome,
+  at: { now: number; policy: Health; retryAfterSeconds?: number | undefined },
+): boolean {
+  const before = backend.health.breaker;
+  backend.outcomes[outcome]++;
+  backend.health = observe(backend.health, outcome, at);
+  return before !== "open" && backend.health.breaker === "open";
+}
+
+/** A request has left it: a retired backend closes with its last one. */
+export function leave(backend: LiveBackend): void {
+  backend.inFlight--;
+  if (backend.retired && backend.inFlight === 0) void backend.close();
+}
