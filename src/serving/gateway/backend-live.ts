@@ -2,13 +2,15 @@
  * One backend while the gateway runs: its connection, what is in flight, its health, speed and counts.
  * Knows: one backend. Does not know: requests' contents, the other backends.
  */
+import type { Route } from "./asked.ts";
 import type { FleetBackend, Health } from "./fleet-file.ts";
 import { freshHealth, type HealthState, type Outcome, observe } from "./health.ts";
 import { createSpeed, type Speed } from "./speed.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface LiveBackend {
-  readonly file: FleetBackend;
+  /** A reload may change weight, price, capacity and drain. */
+  file: FleetBackend;
   /** Name for clients → name at this backend. */
   readonly models: ReadonlyMap<string, string>;
   readonly upstream: Upstream;
@@ -47,8 +49,9 @@ export function liveBackend(
   };
 }
 
-/** Whether the engine is known to continue a chat answer from its text. */
-export function continuesChat({ engine, continues }: FleetBackend): boolean {
+/** Whether it could go on with a broken answer: completions from a longer prompt always, chat where the engine is known for it. */
+export function canContinue({ file: { engine, continues } }: LiveBackend, route: Route): boolean {
+  if (route === "/v1/completions") return true;
   return continues ?? (engine === "vllm" || engine === "vllm-ascend" || engine === "sglang" || engine === "embedded");
 }
 

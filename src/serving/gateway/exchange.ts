@@ -4,7 +4,7 @@
  */
 import type { Asked } from "./asked.ts";
 import { type Attempt, attempt, type WholeAnswer } from "./attempt.ts";
-import { book, continuesChat, type LiveBackend, leave } from "./backend-live.ts";
+import { book, type LiveBackend, leave } from "./backend-live.ts";
 import type { ClientSide } from "./client-side.ts";
 import { continuedBody } from "./continuation.ts";
 import type { FleetFile } from "./fleet-file.ts";
@@ -24,6 +24,8 @@ export interface Surroundings {
     asked: Asked,
     options: { tried: ReadonlySet<LiveBackend>; forced: boolean; continuing: boolean },
   ): LiveBackend | undefined;
+  /** Whether any backend could go on with a broken answer to this. */
+  anyContinues(asked: Asked): boolean;
   /** A breaker opened, a failover or a continuation happened. */
   note(event: { what: "opened" | "failover" | "continued"; backend: LiveBackend; reason: string }): void;
   /** Keeps an interrupted stream; returns its id. */
@@ -86,7 +88,7 @@ export async function exchange(options: ExchangeOptions): Promise<Summary> {
   for (;;) {
     if (client.gone) return summary(run, { error: "client went away" });
     const continuing = stream?.started ?? false;
-    const unfit = continuing && stream !== undefined ? whyNotContinued(asked, stream) : undefined;
+    const unfit = continuing && stream !== undefined ? whyNotContinued(around, asked, stream) : undefined;
     if (unfit !== undefined) return interrupted(run, unfit);
     const backend = around.pick(asked, { tried: run.tried, forced: run.round > 0, continuing });
     if (backend === undefined) {
@@ -176,10 +178,11 @@ async function conclude(
       judgeStream(run, backend, result, continuing);
       return summary(run, { answeredBy: backend });
     case "refused":
-      // While a stream is being continued the client can take no other document: its own words do not fit.
       bookOutcome(run, backend, "ok");
-      if (continuing) return interrupted(run, `${backend.file.name} cannot continue (status ${result.answer.status})`);
-      return passOn(run, result.answer, backend);
+      if (!continuing) return passOn(run, result.answer, backend);
+      // The request was right when it began, so this backend just cannot go on from the middle.
+      run.last = { kind: "cut", reason: `${backend.file.name} cannot continue: status ${result.answer.status}` };
+      return undefined;
     case "whole": {
       const { answer, suspicion } = result;
       if (suspicion !== undefined && run.wordless === undefined) {
@@ -251,8 +254,9 @@ function interrupted(run: Run, why: string): Summary {
   return summary(run, { error: why });
 }
 
-function whyNotContinued(asked: Asked, stream: StreamState): string | undefined {
+function whyNotContinued(around: Surroundings, asked: Asked, stream: StreamState): string | undefined {
   if (asked.unfitToContinue !== undefined) return asked.unfitToContinue;
+  if (!around.anyContinues(asked)) return "no backend of this model continues chat answers";
   return stream.beyondText ? "reasoning, tool calls or several choices cannot be continued from text" : undefined;
 }
 
@@ -291,24 +295,27 @@ function judgeStream(
 ): void {
   const { stream, around, began } = run;
   if (stream === undefined) return;
-  if (garbled(stream.text) !== undefined) return bookOutcome(run, backend, "garbled");
+  const { firstTokenAt, paused } = result;
+  if (garbled(stream.text) !== undefined) bookOutcome(run, backend, "garbled");
   // Another backend's time or a slow reader's would be taken for this one's.
-  if (continuing || result.paused || run.asked.length > 1 || result.firstTokenAt === undefined)
-    return bookOutcome(run, backend, "ok");
-  const now = around.now();
-  const tokens = stream.usage?.completion || stream.pieces;
-  judgeSpeed(run, backend, { now, firstTokenSeconds: result.firstTokenAt - began, seconds: now - began, tokens });
+  else if (continuing || paused || run.asked.length > 1 || firstTokenAt === undefined) bookOutcome(run, backend, "ok");
+  else {
+    const now = around.now();
+    const tokens = stream.usage?.completion || stream.pieces;
+    judgeSpeed(run, backend, { now, firstTokenSeconds: firstTokenAt - began, seconds: now - began, tokens });
+  }
 }
 
 function judgeWhole(run: Run, backend: LiveBackend, answer: WholeAnswer): void {
   const now = run.around.now();
-  if (run.asked.length > 1) return bookOutcome(run, backend, "ok");
-  judgeSpeed(run, backend, {
-    now,
-    firstTokenSeconds: undefined,
-    seconds: now - run.began,
-    tokens: answer.usage?.completion ?? 1,
-  });
+  if (run.asked.length > 1) bookOutcome(run, backend, "ok");
+  else
+    judgeSpeed(run, backend, {
+      now,
+      firstTokenSeconds: undefined,
+      seconds: now - run.began,
+      tokens: answer.usage?.completion ?? 1,
+    });
 }
 
 function judgeSpeed(run: Run, backend: LiveBackend, answered: Parameters<LiveBackend["speed"]["measured"]>[0]): void {
@@ -331,9 +338,4 @@ function summary(run: Run, end: { error?: string; answeredBy?: LiveBackend; answ
     error: end.error,
     answeredBy: end.answeredBy,
   };
-}
-
-/** Whether `backend` could go on with an answer to a request on this route. */
-export function canContinue(backend: LiveBackend, asked: Asked): boolean {
-  return asked.route === "/v1/completions" || continuesChat(backend.file);
 }
