@@ -5,7 +5,8 @@
 import { appendFileSync } from "node:fs";
 
 export interface AccessLog {
-  write(entry: Readonly<Record<string, unknown>>): void;
+  /** `entry` is called only when a line is written. */
+  write(entry: () => Readonly<Record<string, unknown>>): void;
   /** Writes what is gathered. */
   flush(): void;
 }
@@ -39,7 +40,7 @@ export function createAccessLog(target: string | undefined): AccessLog {
   };
   return {
     write(entry) {
-      gathered += `${JSON.stringify(entry)}\n`;
+      gathered += `${JSON.stringify(entry())}\n`;
       if (gathered.length > gatheredCharactersMax) flush();
       else timer ??= setTimeout(flush, gatherMilliseconds).unref();
     },

@@ -113,7 +113,7 @@ export function createGateway({ fleet, now, date, say }: GatewayOptions): Gatewa
       const seconds = now() - began;
       caller?.spend(summary.promptTokens + summary.answerTokens, now());
       metrics.ended(summary, { model: asked.model, seconds, status: client.status });
-      log.write(entryOf(summary, { id, caller, asked, client, seconds, at: date() }));
+      log.write(() => entryOf(summary, { id, caller, asked, client, seconds, at: date() }));
       if (summary.answeredBy !== undefined && client.status === 200) samples.answered(asked, summary.answeredBy);
     },
     async apply(file) {
