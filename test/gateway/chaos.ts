@@ -28,7 +28,7 @@ export async function runChaos({
   streams: number;
 }): Promise<ChaosReport> {
   const mocks = await Promise.all(
-    ["a", "b", "c"].map((name) => mockBackend({ name, pieceMilliseconds: 8, keep: false })),
+    ["a", "b", "c"].map((name) => mockBackend({ name, pieceMilliseconds: 15, keep: false })),
   );
   const gateway = await serveMocks(mocks, { routing: { giveUpSeconds: 10 } });
   const agent = new Agent({ keepAlive: true, maxSockets: streams });

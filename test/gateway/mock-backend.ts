@@ -38,7 +38,7 @@ export interface MockOptions {
 }
 
 /** The words that every sound mock answers `question` with: pieces of text, umlauts and Han included. */
-export function answerTo(question: string, pieces = 24): string[] {
+export function answerTo(question: string, pieces = 12): string[] {
   const hash = createHash("sha256").update(question).digest();
   const words = [
     "sea",
@@ -174,7 +174,7 @@ async function answer(
     return whole(200, { object: "list", model: body.model, data, usage: { prompt_tokens: 3, total_tokens: 3 } });
   }
   const { question, given } = split(body);
-  const pieces = illness === "empty" ? [] : answerTo(question).slice(0, body.max_tokens === undefined ? undefined : 24);
+  const pieces = illness === "empty" ? [] : answerTo(question).slice(0, body.max_tokens === undefined ? undefined : 12);
   const full = mock.says ? mock.says(pieces.join("")) : pieces.join("");
   if (illness === "empty") struck();
   // An engine continues whatever it is given; one that was given something else than the beginning would show here.

@@ -24,6 +24,8 @@ export interface Surroundings {
     asked: Asked,
     options: { tried: ReadonlySet<LiveBackend>; forced: boolean; continuing: boolean },
   ): LiveBackend | undefined;
+  /** Whether another backend of the model takes requests at all. */
+  hasOther(asked: Asked, backend: LiveBackend): boolean;
   /** Whether any backend could go on with a broken answer to this. */
   anyContinues(asked: Asked): boolean;
   /** A breaker opened, a failover or a continuation happened. */
@@ -92,9 +94,10 @@ export async function exchange(options: ExchangeOptions): Promise<Summary> {
     if (unfit !== undefined) return interrupted(run, unfit);
     const backend = around.pick(asked, { tried: run.tried, forced: run.round > 0, continuing });
     if (backend === undefined) {
-      if (run.wordless !== undefined) return passOn(run, run.wordless.answer, run.wordless.backend);
-      if (!(await nextRound(run))) return givenUp(run, continuing);
-      continue;
+      if (await nextRound(run)) continue;
+      // Nobody could say better: what there is, is the answer.
+      if (run.wordless?.answer !== undefined) return passOn(run, run.wordless.answer, run.wordless.backend);
+      return givenUp(run, continuing);
     }
     const result = await ask(run, backend, continuing);
     const ended = await conclude(run, backend, result, continuing);
@@ -135,7 +138,7 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
       headers: run.headers,
       stream,
       continuing,
-      emptyIsAnswer: run.wordless !== undefined,
+      emptyIsAnswer: isLastWord(run, backend),
       answerHeaders: {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
@@ -153,6 +156,12 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
   } finally {
     leave(backend);
   }
+}
+
+/** An empty or garbled answer of this backend counts: another one said the like, or there is no other. */
+function isLastWord(run: Run, backend: LiveBackend): boolean {
+  if (run.wordless !== undefined && run.wordless.backend !== backend) return true;
+  return !run.around.hasOther(run.request, backend);
 }
 
 function bodyFor(request: Asked, model: string): Buffer {
@@ -185,7 +194,7 @@ async function conclude(
       return undefined;
     case "whole": {
       const { answer, suspicion } = result;
-      if (suspicion !== undefined && run.wordless === undefined) {
+      if (suspicion !== undefined && !isLastWord(run, backend)) {
         bookOutcome(run, backend, suspicion);
         run.wordless = { answer, backend };
         return undefined;
@@ -208,6 +217,7 @@ async function conclude(
       // The rest has its own patience, and may come from any backend but this one.
       run.deadline = around.now() + around.fleet.routing.giveUpSeconds;
       run.round = 0;
+      run.wordless = undefined;
       run.tried.clear();
       run.tried.add(backend);
       around.note({ what: "failover", backend, reason: result.reason });
@@ -260,8 +270,7 @@ function whyNotContinued(around: Surroundings, asked: Asked, stream: StreamState
   return stream.beyondText ? "reasoning, tool calls or several choices cannot be continued from text" : undefined;
 }
 
-function passOn(run: Run, answer: WholeAnswer | undefined, backend: LiveBackend): Summary {
-  if (answer === undefined) return givenUp(run, false);
+function passOn(run: Run, answer: WholeAnswer, backend: LiveBackend): Summary {
   run.client.begin(answer.status, {
     "content-type": answer.contentType,
     "content-length": String(answer.body.length),

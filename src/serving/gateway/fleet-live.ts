@@ -25,6 +25,7 @@ export interface FleetLive {
   isCanary(asked: Asked): boolean;
   pick(asked: Asked, options: PickOptions): LiveBackend | undefined;
   anyContinues(asked: Asked): boolean;
+  hasOther(asked: Asked, backend: LiveBackend): boolean;
   /** Takes the new file on; backends that are the same keep their connections and what is known of them. Throws without any change. */
   apply(file: FleetFile): Promise<void>;
   /** Closes every backend once its answers have ended. */
@@ -102,11 +103,7 @@ export async function openFleet(first: FleetFile, open: OpenBackend): Promise<Fl
     pick(asked, { now, tried, forced, continuing }) {
       const able = (models.get(asked.model) ?? []).filter(
         (live) =>
-          !live.file.drain &&
-          live.file.name !== file.shadow?.backend &&
-          !tried.has(live) &&
-          (!continuing || canContinue(live, asked.route)) &&
-          !(live.file.name === file.canary?.backend && rolledBack !== undefined),
+          mayServe(live, file, rolledBack) && !tried.has(live) && (!continuing || canContinue(live, asked.route)),
       );
       const fit = able.filter((live) => mayTake(live.health, { now, inFlight: live.inFlight }));
       const ofShare =
@@ -118,11 +115,22 @@ export async function openFleet(first: FleetFile, open: OpenBackend): Promise<Fl
       return chosen ?? (forced ? able.sort((a, b) => a.health.notBefore - b.health.notBefore)[0] : undefined);
     },
     anyContinues: (asked) => (models.get(asked.model) ?? []).some((live) => canContinue(live, asked.route)),
+    hasOther: (asked, backend) =>
+      (models.get(asked.model) ?? []).some((live) => live !== backend && mayServe(live, file, rolledBack)),
     apply,
     async close() {
       await Promise.all(backends.map((live) => live.close()));
     },
   };
+}
+
+/** Takes clients' requests, its health aside. */
+function mayServe(
+  { file: { name, drain } }: LiveBackend,
+  { canary, shadow }: FleetFile,
+  rolledBack: string | undefined,
+): boolean {
+  return !drain && name !== shadow?.backend && !(name === canary?.backend && rolledBack !== undefined);
 }
 
 function best(

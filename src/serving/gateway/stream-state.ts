@@ -75,9 +75,9 @@ export function streamPart(
         return { broken: /"error"/.test(data) ? "an error in the stream" : "an event that is no JSON" };
       const ends = meaning.finish !== undefined;
       if (firstOfPart && !meaning.says) {
-        // The rest of an answer needs no second opening.
+        // The rest of an answer needs no second opening; an end at once may be right, or a backend that has nothing to say.
         if (!ends && meaning.usage === undefined) return before !== undefined ? {} : hold(event);
-        if (before === undefined && !emptyIsAnswer) return { broken: "empty" };
+        if (!emptyIsAnswer) return { broken: "empty" };
       }
       remember(state, meaning);
       if (before === undefined) return release(event);

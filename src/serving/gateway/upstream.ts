@@ -29,7 +29,7 @@ export interface UpstreamRequest {
 
 export interface Upstream {
   send(request: UpstreamRequest, sink: Sink): Control;
-  /** Lets what is in flight end. */
+  /** Called when nothing is in flight that anybody waits for. */
   close(): Promise<void>;
 }
 
@@ -87,7 +87,7 @@ export function httpUpstream(url: string, { connectSeconds }: { connectSeconds: 
         },
       };
     },
-    close: () => pool.close(),
+    close: () => pool.destroy(),
   };
 }
 
