@@ -130,9 +130,10 @@ describe("failover", () => {
   test.each(unseen)("%s before anything was sent is not seen by the client", async (illness) => {
     const { client, mocks } = await open(["one", "two"]);
     await client.chat.completions.create(ask);
-    homeOf(mocks).illness = illness;
+    const home = homeOf(mocks);
+    home.illness = illness;
     expect((await client.chat.completions.create(ask)).choices[0]?.message.content).toBe(said);
-    expect(homeOf(mocks).struck[illness]).toBe(1);
+    expect(home.struck[illness]).toBe(1);
   });
   const broken: Illness[] = ["cut", "freeze-in-stream", "half-json", "error-in-stream", "bad-utf8"];
   test.each(broken)("%s in the middle: another backend goes on with the text", async (illness) => {
@@ -169,7 +170,10 @@ describe("failover", () => {
     const { gateway, one } = await open(["one"], { routing: { giveUpSeconds: 0.2 } });
     one.illness = "cut";
     const body = JSON.stringify({ ...ask, stream: true });
-    const events = (await (await post(gateway.url, body)).text()).trim().split("\n\n");
+    const broken = post(gateway.url, body).then((response) => response.text());
+    await until(() => one.struck.cut === 1);
+    one.illness = "error-500";
+    const events = (await broken).trim().split("\n\n");
     const { error } = JSON.parse(events.at(-1)!.slice(6));
     expect(error).toMatchObject({ code: "stream_interrupted", resume_id: expect.stringMatching(/^resume-/) });
     const textOf = (list: string[]) =>
@@ -180,7 +184,23 @@ describe("failover", () => {
     one.illness = undefined;
     const resumed = await post(gateway.url, body, { "x-dualgauge-resume": error.resume_id });
     expect(textOf(events) + textOf((await resumed.text()).split("\n\n"))).toBe(said);
+    expect(resumed.headers.get("x-dualgauge-resumed")).toBe("text");
     expect((await post(gateway.url, body, { "x-dualgauge-resume": error.resume_id })).status).toBe(404);
+  });
+  test("an engine that cannot go on makes a resumed answer begin anew, and says so", async () => {
+    const { one } = await open(["one"]);
+    const { backends } = fleetOver([one]) as { backends: object[] };
+    const gateway = await serveMocks([], { backends: [{ ...backends[0], engine: "openai" }] });
+    closers.push(gateway.close);
+    one.illness = "cut";
+    const body = JSON.stringify({ ...ask, stream: true });
+    const broken = await (await post(gateway.url, body)).text();
+    expect(broken).toMatch(/no backend of this model continues chat answers/);
+    one.illness = undefined;
+    const id = /resume-[0-9a-f-]+/.exec(broken)![0];
+    const resumed = await post(gateway.url, body, { "x-dualgauge-resume": id });
+    expect(resumed.headers.get("x-dualgauge-resumed")).toBe("start");
+    expect(await resumed.text()).toBe(await (await post(one.url, body)).text());
   });
   test("an answer with reasoning is not continued but said to be broken", async () => {
     const { client, mocks } = await open(["one", "two"]);
@@ -271,7 +291,6 @@ describe("canary, shadow, reload", () => {
     });
     expect(gateway.said.join()).toMatch(/canary two rolled back: its texts agree to/);
     const before = two.requests.length;
-    await gateway.gateway.fleet.pick;
     await many(client, 5);
     // What was being compared may still end; no client is answered by it any more.
     expect(two.requests.slice(before).every(({ body }) => body.includes('"temperature":0'))).toBe(true);

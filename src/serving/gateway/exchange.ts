@@ -65,15 +65,15 @@ export interface ExchangeOptions {
   readonly asked: Asked;
   /** Passed on to the backend. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Of a stream that is resumed. */
-  readonly resumed?: StreamState | undefined;
+  /** Of a stream that is resumed: what its client has, or nothing when it begins anew. */
+  readonly resumed?: { readonly stream: StreamState | undefined } | undefined;
 }
 
 /** Never rejects for what a backend or a client does. */
 export async function exchange(options: ExchangeOptions): Promise<Summary> {
   const { around, client, asked, resumed } = options;
   const began = around.now();
-  const stream = asked.stream ? (resumed ?? freshStream()) : undefined;
+  const stream = asked.stream ? (resumed?.stream ?? freshStream()) : undefined;
   const run: Run = {
     ...options,
     stream,
@@ -143,6 +143,7 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
         "x-dualgauge-backend": backend.file.name,
+        ...(run.resumed && { "x-dualgauge-resumed": run.resumed.stream === undefined ? "start" : "text" }),
       },
       policy,
       // A backend on trial must not cost a client the whole patience: a frozen one is recognised by its own usual pace.

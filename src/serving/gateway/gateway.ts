@@ -94,7 +94,8 @@ export function createGateway({ fleet, now, date, say }: GatewayOptions): Gatewa
     callerOf: (authorization) => (fleet.file.keys === undefined ? undefined : keys.callerOf(authorization)),
     async answer({ route, body, client, caller, id, headers, resume }) {
       const began = now();
-      const taken = resume === undefined ? undefined : takeUp(interruptions.take(resume, caller?.name, began), route);
+      const taken =
+        resume === undefined ? undefined : takeUp(fleet, interruptions.take(resume, caller?.name, began), route);
       const asked = taken?.asked ?? readAsked(route, body);
       mayAsk(fleet, caller, asked);
       if (inFlight >= fleet.file.limits.inFlight) {
@@ -107,7 +108,7 @@ export function createGateway({ fleet, now, date, say }: GatewayOptions): Gatewa
       inFlight++;
       let summary: Summary;
       try {
-        summary = await exchange({ around: around(caller?.name), client, asked, headers, resumed: taken?.stream });
+        summary = await exchange({ around: around(caller?.name), client, asked, headers, resumed: taken });
       } finally {
         inFlight--;
       }
@@ -133,6 +134,7 @@ export function createGateway({ fleet, now, date, say }: GatewayOptions): Gatewa
 
 /** The request and what its client already has; from the start when it cannot be continued. */
 function takeUp(
+  fleet: FleetLive,
   interrupted: Interrupted | undefined,
   route: Route,
 ): { asked: Asked; stream: Interrupted["stream"] | undefined } {
@@ -142,7 +144,7 @@ function takeUp(
     });
   }
   const { asked, stream } = interrupted;
-  const fit = asked.unfitToContinue === undefined && !stream.beyondText;
+  const fit = asked.unfitToContinue === undefined && !stream.beyondText && fleet.anyContinues(asked);
   return { asked, stream: fit ? { ...stream, continuedAt: [...stream.continuedAt] } : undefined };
 }
 
