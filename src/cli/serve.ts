@@ -105,13 +105,10 @@ function announce({ url, gateway }: ServedFleet, options: Options): void {
   const { fleet } = gateway;
   const models = [...fleet.models.keys()];
   const [model = "none"] = models;
-  const backends = fleet.backends.map(({ file }) => ({
-    name: file.name,
-    platform: file.platform,
-    from: file.url ?? file.directory,
-  }));
+  const backends = fleet.backends.map(({ file, from }) => ({ name: file.name, platform: file.platform, from }));
   if (options.json) {
-    const path = fleet.backends[0]?.file.directory;
+    const [only] = fleet.backends;
+    const path = only?.file.directory === undefined ? undefined : only.from;
     printDocument({ url, model, ...(path !== undefined && { path }), models, backends, pid: process.pid });
     return;
   }

@@ -13,6 +13,8 @@ export interface LiveBackend {
   file: FleetBackend;
   /** Name for clients → name at this backend. */
   readonly models: ReadonlyMap<string, string>;
+  /** Its URL, or the folder of its weights. */
+  readonly from: string;
   readonly upstream: Upstream;
   /** `Bearer …`, when the backend asks for a key. */
   readonly authorization: string | undefined;
@@ -29,12 +31,13 @@ export function liveBackend(
   file: FleetBackend,
   models: ReadonlyMap<string, string>,
   upstream: Upstream,
-  { policy, apiKey }: { policy: Health; apiKey: string | undefined },
+  { policy, apiKey, from }: { policy: Health; apiKey: string | undefined; from: string },
 ): LiveBackend {
   let closed: Promise<void> | undefined;
   return {
     file,
     models,
+    from,
     upstream,
     authorization: apiKey === undefined ? undefined : `Bearer ${apiKey}`,
     speed: createSpeed(),

@@ -13,7 +13,7 @@ import type { Upstream } from "./upstream.ts";
 export type OpenBackend = (
   backend: FleetBackend,
   fleet: FleetFile,
-) => Promise<{ upstream: Upstream; models: ReadonlyMap<string, string>; apiKey: string | undefined }>;
+) => Promise<{ upstream: Upstream; models: ReadonlyMap<string, string>; apiKey: string | undefined; from: string }>;
 
 export interface FleetLive {
   readonly file: FleetFile;
@@ -55,8 +55,8 @@ export async function openFleet(first: FleetFile, open: OpenBackend): Promise<Fl
           nextBackends.push(same);
           continue;
         }
-        const { upstream, models: offered, apiKey } = await open(backend, next);
-        const live = liveBackend(backend, offered, upstream, { policy: next.health, apiKey });
+        const { upstream, models: offered, apiKey, from } = await open(backend, next);
+        const live = liveBackend(backend, offered, upstream, { policy: next.health, apiKey, from });
         opened.push(live);
         nextBackends.push(live);
       }

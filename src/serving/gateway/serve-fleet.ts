@@ -95,12 +95,13 @@ function openBackend(
     if (backend.directory === undefined) {
       if (backend.url === undefined) throw new BadInput(`${where}: give url or directory`);
       const models = new Map(Object.entries(backend.models ?? {}));
-      return { upstream: httpUpstream(backend.url, health), models, apiKey };
+      return { upstream: httpUpstream(backend.url, health), models, apiKey, from: backend.url };
     }
-    const engine = await openEmbedded(backend.directory, { threads, name });
+    const called = name ?? Object.values(backend.models ?? {})[0];
+    const engine = await openEmbedded(backend.directory, { threads, name: called });
     const app = createApp({ backend: engine, now: date, places: 8 });
     const models = new Map(Object.entries(backend.models ?? { [engine.model]: engine.model }));
-    return { upstream: embeddedUpstream(app, () => engine.close()), models, apiKey };
+    return { upstream: embeddedUpstream(app, () => engine.close()), models, apiKey, from: engine.path };
   };
 }
 
