@@ -24,8 +24,8 @@ export interface Surroundings {
     asked: Asked,
     options: { tried: ReadonlySet<LiveBackend>; forced: boolean; continuing: boolean },
   ): LiveBackend | undefined;
-  /** Whether another backend of the model takes requests at all. */
-  hasOther(asked: Asked, backend: LiveBackend): boolean;
+  /** How many backends of the model take requests, their health aside. */
+  serving(asked: Asked): number;
   /** Whether any backend could go on with a broken answer to this. */
   anyContinues(asked: Asked): boolean;
   /** A breaker opened, a failover or a continuation happened. */
@@ -56,6 +56,8 @@ export interface Summary {
   readonly answeredBy: LiveBackend | undefined;
 }
 
+/** So many backends that say the like of a strange answer are believed. */
+const agreeingMax = 3;
 const backoffSecondsMin = 0.05;
 const backoffSecondsMax = 0.5;
 
@@ -83,7 +85,8 @@ export async function exchange(options: ExchangeOptions): Promise<Summary> {
     deadline: began + around.fleet.routing.giveUpSeconds,
     request: asked,
     round: 0,
-    wordless: undefined,
+    wordless: new Map(),
+    settling: false,
     last: undefined,
     firstTokenAt: undefined,
   };
@@ -94,9 +97,9 @@ export async function exchange(options: ExchangeOptions): Promise<Summary> {
     if (unfit !== undefined) return interrupted(run, unfit);
     const backend = around.pick(asked, { tried: run.tried, forced: run.round > 0, continuing });
     if (backend === undefined) {
+      const settled = settle(run);
+      if (settled !== undefined) return settled;
       if (await nextRound(run)) continue;
-      // Nobody could say better: what there is, is the answer.
-      if (run.wordless?.answer !== undefined) return passOn(run, run.wordless.answer, run.wordless.backend);
       return givenUp(run, continuing);
     }
     const result = await ask(run, backend, continuing);
@@ -113,8 +116,10 @@ interface Run extends Omit<ExchangeOptions, "asked"> {
   readonly asked: string[];
   deadline: number;
   round: number;
-  /** An answer that is empty or garbled: passed on when no other backend has a better one. */
-  wordless: { readonly answer: WholeAnswer | undefined; readonly backend: LiveBackend } | undefined;
+  /** Who gave an answer that is empty or garbled, which is passed on when nobody has a better one; undefined for a stream. */
+  readonly wordless: Map<LiveBackend, WholeAnswer | undefined>;
+  /** Everybody was asked: an empty answer is taken for one. */
+  settling: boolean;
   last: Extract<Attempt, { kind: "failed" | "cut" }> | undefined;
   firstTokenAt: number | undefined;
 }
@@ -159,10 +164,10 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
   }
 }
 
-/** An empty or garbled answer of this backend counts: another one said the like, or there is no other. */
+/** An empty or garbled answer of this backend counts: enough others said the like, or all there are, or nobody said better. */
 function isLastWord(run: Run, backend: LiveBackend): boolean {
-  if (run.wordless !== undefined && run.wordless.backend !== backend) return true;
-  return !run.around.hasOther(run.request, backend);
+  const agreeing = new Set(run.wordless.keys()).add(backend).size;
+  return run.settling || agreeing >= Math.min(agreeingMax, run.around.serving(run.request));
 }
 
 function bodyFor(request: Asked, model: string): Buffer {
@@ -197,7 +202,7 @@ async function conclude(
       const { answer, suspicion } = result;
       if (suspicion !== undefined && !isLastWord(run, backend)) {
         bookOutcome(run, backend, suspicion);
-        run.wordless = { answer, backend };
+        run.wordless.set(backend, answer);
         return undefined;
       }
       if (suspicion === undefined) judgeWhole(run, backend, answer);
@@ -206,7 +211,7 @@ async function conclude(
     }
     case "failed":
       bookOutcome(run, backend, result.outcome, { reason: result.reason, retryAfterSeconds: result.retryAfterSeconds });
-      if (result.outcome === "empty") run.wordless = { answer: undefined, backend };
+      if (result.outcome === "empty") run.wordless.set(backend, undefined);
       run.last = result;
       around.note({ what: "failover", backend, reason: result.reason });
       return undefined;
@@ -218,7 +223,7 @@ async function conclude(
       // The rest has its own patience, and may come from any backend but this one.
       run.deadline = around.now() + around.fleet.routing.giveUpSeconds;
       run.round = 0;
-      run.wordless = undefined;
+      run.wordless.clear();
       run.tried.clear();
       run.tried.add(backend);
       around.note({ what: "failover", backend, reason: result.reason });
@@ -230,6 +235,22 @@ async function conclude(
 function finishHere(run: Run, backend: LiveBackend): Summary {
   run.client.end("data: [DONE]\n\n");
   return summary(run, { answeredBy: backend });
+}
+
+/**
+ * When even those were asked that are distrusted, and the best that came is an empty or garbled answer, that is the answer.
+ * A quarter of the patience is kept for the others before: one that just failed may be the one that has the answer.
+ */
+function settle(run: Run): Summary | undefined {
+  const { giveUpSeconds } = run.around.fleet.routing;
+  if (run.round === 0 || run.settling || run.around.now() < run.deadline - 0.75 * giveUpSeconds) return undefined;
+  for (const [backend, answer] of run.wordless) if (answer !== undefined) return passOn(run, answer, backend);
+  if (run.wordless.size > 0) {
+    // A stream's empty answer was not kept: one of those who gave it is asked once more.
+    run.settling = true;
+    run.tried.clear();
+  }
+  return undefined;
 }
 
 /** Every backend was tried: waits a little and begins anew; false when patience is over. */

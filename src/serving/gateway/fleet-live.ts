@@ -25,7 +25,7 @@ export interface FleetLive {
   isCanary(asked: Asked): boolean;
   pick(asked: Asked, options: PickOptions): LiveBackend | undefined;
   anyContinues(asked: Asked): boolean;
-  hasOther(asked: Asked, backend: LiveBackend): boolean;
+  serving(asked: Asked): number;
   /** Takes the new file on; backends that are the same keep their connections and what is known of them. Throws without any change. */
   apply(file: FleetFile): Promise<void>;
   /** Closes every backend once its answers have ended. */
@@ -115,8 +115,7 @@ export async function openFleet(first: FleetFile, open: OpenBackend): Promise<Fl
       return chosen ?? (forced ? able.sort((a, b) => a.health.notBefore - b.health.notBefore)[0] : undefined);
     },
     anyContinues: (asked) => (models.get(asked.model) ?? []).some((live) => canContinue(live, asked.route)),
-    hasOther: (asked, backend) =>
-      (models.get(asked.model) ?? []).some((live) => live !== backend && mayServe(live, file, rolledBack)),
+    serving: (asked) => (models.get(asked.model) ?? []).filter((live) => mayServe(live, file, rolledBack)).length,
     apply,
     async close() {
       await Promise.all(backends.map((live) => live.close()));

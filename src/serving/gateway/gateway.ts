@@ -67,7 +67,7 @@ export function createGateway({ fleet, now, date, say }: GatewayOptions): Gatewa
     },
     now,
     pick: (asked, options) => fleet.pick(asked, { ...options, now: now() }),
-    hasOther: (asked, backend) => fleet.hasOther(asked, backend),
+    serving: (asked) => fleet.serving(asked),
     anyContinues: (asked) => fleet.anyContinues(asked),
     note({ what, backend, reason }) {
       metrics.noted(what, backend.file.name);
