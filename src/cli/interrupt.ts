@@ -13,7 +13,8 @@ export interface Interrupt {
   dispose(): void;
 }
 
-export function onInterrupt(): Interrupt {
+/** `signals`: those that end the verb. */
+export function onInterrupt(signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"]): Interrupt {
   const controller = new AbortController();
   let first: NodeJS.Signals | undefined;
   const stop = (signal: NodeJS.Signals): void => {
@@ -21,7 +22,6 @@ export function onInterrupt(): Interrupt {
     first = signal;
     controller.abort(signal);
   };
-  const signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, stop);
   return {
     signal: controller.signal,

@@ -97,7 +97,13 @@ export function createApp(options: AppOptions): Hono {
     if (request.top_logprobs !== undefined && request.logprobs !== true) {
       throw new OpenAiError(400, "top_logprobs needs logprobs: true", { param: "top_logprobs" });
     }
-    const prompt = backend.encode(chatPrompt(request.messages));
+    const continues = request.continue_final_message === true;
+    if (continues && request.messages.at(-1)?.role !== "assistant") {
+      throw new OpenAiError(400, "continue_final_message needs an assistant message at the end", { param: "messages" });
+    }
+    if (continues && request.messages.length === 1)
+      throw new OpenAiError(400, "there is nothing that is answered", { param: "messages" });
+    const prompt = backend.encode(chatPrompt(request.messages, { continues }));
     const room = Math.max(1, backend.contextTokens - prompt.length);
     const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? Math.min(defaults.chatTokens, room);
     const top = request.top_logprobs ?? 0;

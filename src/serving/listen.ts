@@ -3,12 +3,13 @@
  * Knows: ports, connections, what an occupied port means to a person. Does not know: routes.
  */
 import { createServer, Server } from "node:http";
+import { Server as SecureServer } from "node:https";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
 import { BadInput } from "../spec/bad-input.ts";
 
 export interface Listening {
-  /** `http://host:port`, without a slash at the end. */
+  /** `http://host:port` (or https), without a slash at the end. */
   readonly url: string;
   readonly port: number;
   /** Takes no new connection, lets answers end for at most `graceSeconds`, then cuts the rest off. */
@@ -23,6 +24,14 @@ export async function listen(app: Hono, { host, port }: { host: string; port: nu
     serverOptions: { maxHeaderSize: 16_384, requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 5_000 },
   });
   if (!(server instanceof Server)) throw new Error("createServer makes a Server");
+  return listenOn(server, { host, port });
+}
+
+/** The same for a server that answers by itself, with or without TLS. */
+export async function listenOn(
+  server: Server | SecureServer,
+  { host, port }: { host: string; port: number },
+): Promise<Listening> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(refusal(error, host, port)));
     server.listen(port, host, resolve);
@@ -31,7 +40,7 @@ export async function listen(app: Hono, { host, port }: { host: string; port: nu
   if (address === null || typeof address === "string") throw new Error("a TCP server has an address");
   const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
   return {
-    url: `http://${name}:${address.port}`,
+    url: `${server instanceof SecureServer ? "https" : "http"}://${name}:${address.port}`,
     port: address.port,
     close({ graceSeconds }) {
       return new Promise((resolve) => {

@@ -73,6 +73,9 @@ export const ChatRequest = z.strictObject({
   max_completion_tokens: orNull(z.int().positive().max(1_000_000)),
   logprobs: orNull(z.boolean()),
   top_logprobs: orNull(z.int().min(0).max(20)),
+  /** As vLLM has them: the last message, an assistant's, is the beginning of the answer. */
+  continue_final_message: orNull(z.boolean()),
+  add_generation_prompt: orNull(z.boolean()),
   response_format: orNull(z.strictObject({ type: z.literal("text", { error: "only text is supported" }) })),
   tools: orNull(z.array(z.unknown()).max(0, { error: "tools are not supported by this endpoint" })),
   tool_choice: only("none"),

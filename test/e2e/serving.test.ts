@@ -144,6 +144,21 @@ describe("chat completions", () => {
   });
 });
 
+test("an answer goes on from its beginning as if it had never stopped", async () => {
+  const messages = [{ role: "user", content: "What is it?" }] satisfies OpenAI.ChatCompletionMessageParam[];
+  const greedy = { model: "whale", temperature: 0 };
+  const textOf = (answer: OpenAI.ChatCompletion): string => answer.choices[0]?.message.content ?? "";
+  const whole = textOf(await client.chat.completions.create({ ...greedy, messages, max_tokens: 20 }));
+  const beginning = textOf(await client.chat.completions.create({ ...greedy, messages, max_tokens: 8 }));
+  const given = [...messages, { role: "assistant" as const, content: beginning }];
+  const more = { continue_final_message: true, add_generation_prompt: false };
+  const rest = { ...greedy, ...more, messages: given, max_tokens: 12 };
+  expect(beginning + textOf(await client.chat.completions.create(rest))).toBe(whole);
+  await expect(client.chat.completions.create({ ...rest, messages })).rejects.toThrow(
+    /an assistant message at the end/,
+  );
+});
+
 describe("refusals", () => {
   const base = { model: "whale", prompt: "T" };
   test.each([
