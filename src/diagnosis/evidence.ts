@@ -10,11 +10,11 @@ const frame =
   /^\s+(?:File "|at \w|raise\b|return\b|assert\b|if\b|except\b|with\b|for\b|def\b|print\b|log(?:ger|ging)?\.)/;
 const indented = /^(?:\s{4,}|\t)\S/;
 const dataKey =
-  /(?:^|[\s,{(["'])(?:input_?text|text|prompt|sample|doc|document|content|question|answer|completion|generat(?:ed|ion)(?:[ _]text)?|(?:model )?output|reply|response|caption|instruction|query|conversation|example|decoded|transcript|story|passage|title|description|help|usage|comment|docstring|note|tip|hint|input_str|tokens?|words?|corpus|dataset|train_data|eval[ _]sample)s?["']?(?:\s*(?:\[\w*\]|#?\d+|\(\w+\)))?\s*(?::|=|->|=>)\s*/i;
+  /(?:^|[\s,{(["'])(?:input_?text|text|prompt|sample|doc|document|content|question|answer|completion|generat(?:ed|ion)(?:[ _]text)?|(?:model )?output|reply|response|caption|instruction|query|conversation|example|decoded|transcript|story|passage|title|description|help|usage|comment|docstring|note|tip|hint|input_str|tokens?|words?|corpus|dataset|train_data|eval[ _]sample|user|assistant|human)s?["']?(?:\s*(?:\[\w*\]|#?\d+|\(\w+\)))?\s*(?::|=|->|=>)\s*/i;
 const pastTalk =
   /(?:\b(?:no|not|without|never|zero|0|if|unless|when|whenever|avoids?|prevents?|for|handles?|handling|catch(?:es|ing)?|checks?|checking|against|on|about|simulat\w+|inject\w*|fake|mock\w*|called|named|word|phrase|like|see|grep|search\w*|count(?:ing|ed)? of|number of|total|past|previous|earlier|last)\s+(?:an?\s+|the\s+|any\s+|of\s+|for\s+)*)$/i;
 const recovering =
-  /\b(?:retrying|will retry|will be retried|retried|retry (?:\d+|attempt|in|after)|trying again|attempt \d+ ?(?:\/|of) ?\d+|recovered|succeeded|resolved|falling back|fell back|skipping|skipped|ignor(?:ed|ing)|continuing|using .{0,20}instead|reconnected|reducing)\b|重试|已恢复|忽略/i;
+  /\b(?:retrying|will retry|will be retried|retried|retry (?:\d+|attempt|in|after)|trying again|attempt \d+ ?(?:\/|of) ?\d+|recovered|succeeded|resolved|falling back|fell back|skipping|skipped|ignor(?:ed|ing)|continuing|using .{0,20}instead|reconnected|reducing(?!.{0,60}\b(?:may|might|could|can) help))\b|重试|已恢复|忽略/i;
 const reportKey =
   /(?:err(?:or)?|reason|msg|message|status|detail|exception|cause|failure|what)(?:_\w+)?["']?\s*[=:]\s*["']$/i;
 const tests = /\b(?:PASSED|passed|XFAIL|test_\w+|ok \d+ -)\b|::test_/;

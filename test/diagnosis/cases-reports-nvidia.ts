@@ -368,7 +368,7 @@ RuntimeError: DataLoader worker (pid(s) 49) exited unexpectedly
   ),
   fault("the kernel takes a data loader's worker", "memory", "fix-job", {
     "kern.log":
-      "Nov 24 10:11:00 gpu1 kernel: [7777.100] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=docker-1,mems_allowed=0-1,oom_memcg=/docker/1,task=python3,pid=12847,uid=0\nNov 24 10:11:00 gpu1 kernel: [7777.200] Memory cgroup out of memory: Killed process 12847 (python3) total-vm:91234512kB, anon-rss:8123451kB\n",
+      "Nov 24 10:05:00 gpu1 kernel: [7777.100] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=docker-1,mems_allowed=0-1,oom_memcg=/docker/1,task=python3,pid=12847,uid=0\nNov 24 10:05:00 gpu1 kernel: [7777.200] Memory cgroup out of memory: Killed process 12847 (python3) total-vm:91234512kB, anon-rss:8123451kB\n",
     "train.log": `${steps}RuntimeError: DataLoader worker (pid 12847) is killed by signal: Killed.\n${closing(0, 1)}`,
   }),
   fault(
