@@ -38,7 +38,8 @@ export function evidenceOf(
   if (!numbers && dataKey.test(before)) return "data";
   if (/^(?:\s+(?:events?|errors?|count|total|detected|seen))?\s*[:=]\s*0\s*(?:$|[,;|])/.test(body.slice(end)))
     return "data";
-  if (quoted(before, body.slice(end))) return "data";
+  if (/\/$/.test(before) && /^[\w-]*(?:\.\w{1,5}\b|\/)/.test(body.slice(end))) return "data"; // a part of a path
+  if (!/["'`]/.test(body.slice(start, end).replace(/\w'\w/g, "")) && quoted(before, body.slice(end))) return "data";
   if (pastTalk.test(before) && level !== "error") return "data";
   if (!numbers && recovering.test(body)) return "told";
   return "report";

@@ -166,9 +166,11 @@ function first(a: Observation | undefined, b: Observation, named?: number): Obse
   return order <= 0 ? a : b;
 }
 
-/** A code of the hardware itself says more than what a program was told of it. */
-const coded = ({ rule }: Observation): number =>
-  Number(rule.family === "xid" || rule.family === "sxid" || rule.family === "npu-event");
+/** A code of the hardware itself says more than what a program was told of it; an exact code of a library, more than words. */
+const coded = ({ rule, code }: Observation): number =>
+  rule.family === "xid" || rule.family === "sxid" || rule.family === "npu-event"
+    ? 2
+    : Number(/^E[A-Z]\d{4}$/.test(code) && !code.endsWith("9999"));
 
 const depth = ({ layer }: Observation): number => layerOrder[layer];
 const stateOrder = { live: 0, recovered: 1, earlier: 2 } as const;
