@@ -16,6 +16,7 @@ const findingsMax = 100;
 /** A deeper fault may reach the log somewhat later than what it did. */
 const slackSeconds = 120;
 const slackLines = 3000;
+const linesOfReport = 6;
 /** Stamps further apart come from different years or clocks and tell nothing. */
 const comparableSeconds = 300 * 86_400;
 /** Steps of the job so long after a fault on another log's clock show that it was survived. */
@@ -271,7 +272,15 @@ function ranksOfEffects(cause: Observation, { live }: Context): number | undefin
     const ends = live.filter(
       ({ rank, rule, severity }) => rank !== undefined && rule.family === "exit-code" && severity === "fatal",
     );
-    return cause.layer === "program" && cause.file === ends[0]?.file ? only(ends) : undefined;
+    // A report of several lines names its rank on one of them.
+    const beside = live.filter(
+      ({ rank, severity, file, line }) =>
+        rank !== undefined &&
+        severity === "fatal" &&
+        file === cause.file &&
+        Math.abs(line - cause.line) <= linesOfReport,
+    );
+    return only(beside) ?? (cause.layer === "program" && cause.file === ends[0]?.file ? only(ends) : undefined);
   }
   const struck = live.filter(
     (one) => one.rank !== undefined && one.severity === "fatal" && (explains(cause, one) || one.layer === cause.layer),
