@@ -33,7 +33,11 @@ export function evidenceOf(
   if (comment.test(body) || settings.test(body) || frame.test(body) || tests.test(body)) return "data";
   if (!indentedIsReport && indented.test(body)) return "data";
   const before = body.slice(0, start);
-  if (/^\s*[{[]\s*["']/.test(before) && !(numbers && /^\s*\{'?"?(?:loss|train_loss|step|epoch|grad_norm)/.test(body)))
+  if (
+    /^\s*[{[]\s*["']/.test(before) &&
+    isOpen(before) &&
+    !(numbers && /^\s*\{'?"?(?:loss|train_loss|step|epoch|grad_norm)/.test(body))
+  )
     return "data";
   if (!numbers && dataKey.test(before)) return "data";
   if (/^(?:\s+(?:events?|errors?|count|total|detected|seen))?\s*[:=]\s*0\s*(?:$|[,;|])/.test(body.slice(end)))
@@ -44,6 +48,10 @@ export function evidenceOf(
   if (!numbers && recovering.test(body)) return "told";
   return "report";
 }
+
+/** A list that ended before the words, as a launcher prints a command, does not hold them. */
+const isOpen = (before: string): boolean =>
+  count(before, "{") + count(before, "[") > count(before, "}") + count(before, "]");
 
 /** Inside a pair of double, typographic or back quotes, or of single quotes that are no apostrophes; unless the key says error. */
 function quoted(before: string, after: string): boolean {

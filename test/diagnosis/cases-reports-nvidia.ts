@@ -410,10 +410,7 @@ RuntimeError: DataLoader worker (pid(s) 49) exited unexpectedly
       "rank_0.log":
         "Traceback (most recent call last):\n  File \"/srv/train.py\", line 14, in <module>\n    from megatron.data import blended\nModuleNotFoundError: No module named 'megatron.data'\n",
       "rank_1.log":
-        "[W socket.cpp:464] [c10d] The server socket has failed to bind to [::]:29500 (errno: 98 - Address already in use).\ntorch.distributed.DistStoreError: Timed out after 601 seconds waiting for clients. 1/4 clients joined.\n".replace(
-          "[W socket.cpp:464] [c10d] The server socket has failed to bind to [::]:29500 (errno: 98 - Address already in use).\n",
-          "",
-        ),
+        "torch.distributed.DistStoreError: Timed out after 601 seconds waiting for clients. 1/4 clients joined.\n",
       "rank_2.log":
         "torch.distributed.DistNetworkError: The client socket has timed out after 600000ms while trying to connect to (10.0.0.1, 29500).\n",
     },
