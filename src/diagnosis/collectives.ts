@@ -46,7 +46,8 @@ function laggard(waits: readonly Observation[]): number | undefined {
 }
 
 function onlyMissing(waiting: ReadonlySet<number>, { seen, worldSize }: Ranks): number | undefined {
-  if (waiting.size === 0) return undefined;
+  // One rank that waits, in a job of unknown size, tells nothing of any other.
+  if (waiting.size < (worldSize === undefined ? 2 : 1)) return undefined;
   const highest = Math.max(...waiting, ...seen);
   // Without a stated size: whole nodes of eight, once most of one has spoken.
   const guessed = waiting.size >= 5 ? Math.ceil((highest + 1) / 8) * 8 : highest + 1;

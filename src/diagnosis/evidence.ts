@@ -10,11 +10,11 @@ const frame =
   /^\s+(?:File "|at \w|raise\b|return\b|assert\b|if\b|except\b|with\b|for\b|def\b|print\b|log(?:ger|ging)?\.)/;
 const indented = /^(?:\s{4,}|\t)\S/;
 const dataKey =
-  /(?:^|[\s,{(["'])(?:input_?text|text|prompt|sample|doc|document|content|question|answer|completion|generat(?:ed|ion)(?:[ _]text)?|(?:model )?output|reply|response|caption|instruction|query|conversation|example|decoded|transcript|story|passage|title|description|help|usage|comment|docstring|note|tip|hint|input_str|tokens?|words?|corpus|dataset|train_data|eval[ _]sample)s?["']?(?:\s*(?:\[\w*\]|#?\d+|\(\w+\)))?\s*(?::|=|->|=>)\s*/i;
+  /(?:^|[\s,{(["'])(?:input_?text|text|prompt|sample|doc|document|content|question|answer|completion|generat(?:ed|ion)(?:[ _]text)?|(?:model )?output|reply|response|caption|instruction|query|conversation|example|decoded|transcript|story|passage|title|description|help|usage|comment|docstring|note|tip|hint|input_str|tokens?|words?|corpus|dataset|train_data|eval[ _]sample|user|assistant|human)s?["']?(?:\s*(?:\[\w*\]|#?\d+|\(\w+\)))?\s*(?::|=|->|=>)\s*/i;
 const pastTalk =
   /(?:\b(?:no|not|without|never|zero|0|if|unless|when|whenever|avoids?|prevents?|for|handles?|handling|catch(?:es|ing)?|checks?|checking|against|on|about|simulat\w+|inject\w*|fake|mock\w*|called|named|word|phrase|like|see|grep|search\w*|count(?:ing|ed)? of|number of|total|past|previous|earlier|last)\s+(?:an?\s+|the\s+|any\s+|of\s+|for\s+)*)$/i;
 const recovering =
-  /\b(?:retrying|will retry|will be retried|retried|retry (?:\d+|attempt|in|after)|trying again|attempt \d+ ?(?:\/|of) ?\d+|recovered|succeeded|resolved|falling back|fell back|skipping|skipped|ignor(?:ed|ing)|continuing|using .{0,20}instead|reconnected|reducing)\b|重试|已恢复|忽略/i;
+  /\b(?:retrying|will retry|will be retried|retried|retry (?:\d+|attempt|in|after)|trying again|attempt \d+ ?(?:\/|of) ?\d+|recovered|succeeded|resolved|falling back|fell back|skipping|skipped|ignor(?:ed|ing)|continuing|using .{0,20}instead|reconnected|reducing(?!.{0,60}\b(?:may|might|could|can) help))\b|重试|已恢复|忽略/i;
 const reportKey =
   /(?:err(?:or)?|reason|msg|message|status|detail|exception|cause|failure|what)(?:_\w+)?["']?\s*[=:]\s*["']$/i;
 const tests = /\b(?:PASSED|passed|XFAIL|test_\w+|ok \d+ -)\b|::test_/;
@@ -33,16 +33,25 @@ export function evidenceOf(
   if (comment.test(body) || settings.test(body) || frame.test(body) || tests.test(body)) return "data";
   if (!indentedIsReport && indented.test(body)) return "data";
   const before = body.slice(0, start);
-  if (/^\s*[{[]\s*["']/.test(before) && !(numbers && /^\s*\{'?"?(?:loss|train_loss|step|epoch|grad_norm)/.test(body)))
+  if (
+    /^\s*[{[]\s*["']/.test(before) &&
+    isOpen(before) &&
+    !(numbers && /^\s*\{'?"?(?:loss|train_loss|step|epoch|grad_norm)/.test(body))
+  )
     return "data";
   if (!numbers && dataKey.test(before)) return "data";
   if (/^(?:\s+(?:events?|errors?|count|total|detected|seen))?\s*[:=]\s*0\s*(?:$|[,;|])/.test(body.slice(end)))
     return "data";
-  if (quoted(before, body.slice(end))) return "data";
+  if (/\/$/.test(before) && /^[\w-]*(?:\.\w{1,5}\b|\/)/.test(body.slice(end))) return "data"; // a part of a path
+  if (!/["'`]/.test(body.slice(start, end).replace(/\w'\w/g, "")) && quoted(before, body.slice(end))) return "data";
   if (pastTalk.test(before) && level !== "error") return "data";
   if (!numbers && recovering.test(body)) return "told";
   return "report";
 }
+
+/** A list that ended before the words, as a launcher prints a command, does not hold them. */
+const isOpen = (before: string): boolean =>
+  count(before, "{") + count(before, "[") > count(before, "}") + count(before, "]");
 
 /** Inside a pair of double, typographic or back quotes, or of single quotes that are no apostrophes; unless the key says error. */
 function quoted(before: string, after: string): boolean {

@@ -34,8 +34,8 @@ const levelWord = "(TRACE|DEBUG|INFO|NOTICE|EVENT|WARN(?:ING)?|ERR(?:OR)?|CRITIC
 /** Each is tried at the start of what is left, until none fits. */
 const rankPrefix =
   /^\[?(?:default|rank|Rank )(\d{1,6})\]?:(?:\[|\s|$)?|^(?:\[rank |\[Rank )(\d{1,6})\]\s?|^(\d{1,5}): /;
-const actorPrefix = /^\((?:[A-Za-z_]\w*)(?:\s+rank=(\d+))?(?:\s+pid=(\d+))?(?:,\s*ip=[\d.]+)?\)\s/;
-const actorRank = /^\(\w*?_?(?:TP|DP|rank|Rank|Worker_)(\d+)\b/;
+const actorPrefix =
+  /^\((?:[A-Za-z_][\w.]*)(?:\([\w.-]+\))?(?:\s+rank=(\d+)|\s+[A-Z]{2,3}\d+)?(?:\s+pid=(\d+))?(?:,\s*ip=[\w.:-]+)?\)\s/;
 const hostPrefix = /^(?!E[A-Z]\d{4}|E\d{5}|[\w.]*(?:Error|Exception))(?:[a-zA-Z][\w.-]*\d[\w.-]*):\s(?=\S)/;
 const syslogHost = /^[\w.-]+ (?:kernel|nv-fabricmanager|nvidia-persistenced|systemd|slurmd|kubelet)(?:\[\d+\])?:\s?/;
 const levelPrefix = new RegExp(`^[[(<]?${levelWord}[\\])>]?(?:[:|]|\\s|(?=\\d{4}-))\\s?`);
@@ -119,8 +119,7 @@ function strip(body: string, state: Parts): string {
   }
   const actor = actorPrefix.exec(body);
   if (actor !== null) {
-    const named = actor[1] ?? actorRank.exec(body)?.[1];
-    if (named !== undefined) state.rank ??= Number(named);
+    state.rank ??= actor[1] === undefined ? actorRank(actor[0]) : Number(actor[1]);
     if (actor[2] !== undefined) state.pid ??= Number(actor[2]);
     return body.slice(actor[0].length);
   }
@@ -156,4 +155,17 @@ function rankInside(body: string): number | undefined {
     if (match !== null) return Number(match[1]);
   }
   return undefined;
+}
+
+/** Of `Worker_DP0_TP6_EP6`: an expert-parallel rank counts all workers, a tensor-parallel one those of the first replica and stage. */
+function actorRank(prefix: string): number | undefined {
+  const of = (kind: string): number | undefined => {
+    const found = new RegExp(`(?:^|[^A-Za-z])${kind}_?(\\d+)`).exec(prefix);
+    return found === null ? undefined : Number(found[1]);
+  };
+  const expert = of("EP");
+  if (expert !== undefined) return expert;
+  const [tensor, data, stage] = [of("TP"), of("DP"), of("PP")];
+  if (tensor !== undefined) return (data ?? 0) === 0 && (stage ?? 0) === 0 ? tensor : undefined;
+  return data ?? of("[Rr]ank") ?? of("Worker");
 }

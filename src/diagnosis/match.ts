@@ -30,7 +30,7 @@ export const layerOrder: Readonly<Record<FaultLayer, number>> = {
   ...{ hardware: 0, link: 1, host: 2, program: 3, transport: 4 },
   ...{ runtime: 5, collective: 6, peer: 7, exit: 8, echo: 9 },
 };
-const severityOrder = { fatal: 0, degraded: 1, notice: 2 } as const;
+export const severityOrder = { fatal: 0, degraded: 1, notice: 2 } as const;
 const encoder = new TextEncoder();
 
 /** Every rule that the line is evidence for, the best first; words that are only data match nothing. */
@@ -61,7 +61,7 @@ function mayApply(rule: FaultRule, line: LogLine, { nvidia, ascend }: MatchConte
   if (
     rule.errorOnly &&
     line.level !== "error" &&
-    !/^\W*(?:[\w.]+(?:Error|Exception)\b|(?:error|fatal|failed)\b)/i.test(line.body)
+    !/^\W*(?:[\w.]+(?:Error|Exception)\b|(?:the )?error\b|(?:fatal|failed)\b)/i.test(line.body)
   ) {
     return rule.platform === "ascend" && /\bE[A-Z]\d{4}\b/.test(line.body);
   }

@@ -5,7 +5,7 @@
 import type { FaultRule } from "../catalog/fault-rules.ts";
 import { type ExitMeaning, exitMeaning } from "./exit-meaning.ts";
 import { type LogLine, readLine } from "./line.ts";
-import { type Match, matchesOf } from "./match.ts";
+import { type Match, matchesOf, severityOrder } from "./match.ts";
 import type { LineSink } from "./scan.ts";
 import { hit } from "./signatures.ts";
 
@@ -18,7 +18,8 @@ export interface EvidenceLine {
 export interface Observation {
   readonly rule: FaultRule;
   readonly code: string;
-  readonly severity: FaultRule["severity"];
+  /** The worst of all its lines. */
+  severity: FaultRule["severity"];
   readonly category: FaultRule["category"];
   readonly action: FaultRule["action"];
   readonly layer: FaultRule["layer"];
@@ -115,6 +116,8 @@ export function createObserver(
     const at = own ?? timeBefore(before(), stamp);
     if (known !== undefined) {
       known.count++;
+      const severity = meaning?.severity ?? match.severity;
+      if (severityOrder[severity] < severityOrder[known.severity]) known.severity = severity;
       known.lastAt = at ?? known.lastAt;
       if (known.evidence.length < evidenceMax && known.count < 100) known.evidence.push(evidence);
     } else if (observations.length < observationsMax) {

@@ -4,7 +4,7 @@
  */
 import { absentRank, type Ranks } from "./collectives.ts";
 import type { Diagnosis, Finding } from "./diagnosis.ts";
-import { layerOrder } from "./match.ts";
+import { layerOrder, severityOrder } from "./match.ts";
 import type { LogFacts, Observation } from "./observe.ts";
 
 export interface LogSummary extends LogFacts {
@@ -16,20 +16,22 @@ const findingsMax = 100;
 /** A deeper fault may reach the log somewhat later than what it did. */
 const slackSeconds = 120;
 const slackLines = 3000;
+const linesOfReport = 6;
 /** Stamps further apart come from different years or clocks and tell nothing. */
 const comparableSeconds = 300 * 86_400;
 /** Steps of the job so long after a fault on another log's clock show that it was survived. */
 const survivedSeconds = 60;
+/** Stamps without a year count as those of 1970. */
+const yearless = 366 * 86_400;
 const beginsFailures = layerOrder.program;
 
 export function rankCauses(logs: readonly LogSummary[]): Diagnosis {
   const attempts = logs.flatMap(({ attempt }) => (attempt === undefined ? [] : [attempt]));
   const last = attempts.length > 0 ? Math.max(...attempts) : undefined;
-  const all = logs.flatMap((log) => log.observations);
+  const { all, stepAt } = onOneClock(logs);
   const earlier = new Set(
     logs.flatMap((log, index) => (log.attempt !== undefined && log.attempt !== last ? [index] : [])),
   );
-  const stepAt = latest(logs.map((log) => log.stepAt));
   for (const observation of all) {
     if (observation.state !== "live") continue;
     if (earlier.has(observation.file)) observation.state = "earlier";
@@ -47,6 +49,22 @@ export function rankCauses(logs: readonly LogSummary[]): Diagnosis {
   return { rootCause, findings: rootCause === null ? rest : [rootCause, ...rest] };
 }
 
+/** Kernels and glog leave the year out: it is that of the logs which tell it. */
+function onOneClock(logs: readonly LogSummary[]): { all: Observation[]; stepAt: number | undefined } {
+  const times = logs.flatMap(({ observations, stepAt }) => [...observations.map(({ at }) => at), stepAt]);
+  const told = latest(times.filter((at) => at !== undefined && at > yearless));
+  const year = told === undefined ? undefined : new Date(told * 1000).getUTCFullYear();
+  const dated = (at: number | undefined): number | undefined => {
+    if (at === undefined || at > yearless || year === undefined) return at;
+    const date = new Date(at * 1000);
+    return date.setUTCFullYear(year) / 1000;
+  };
+  const all = logs.flatMap(({ observations }) =>
+    observations.map((one) => ({ ...one, at: dated(one.at), lastAt: dated(one.lastAt) })),
+  );
+  return { all, stepAt: latest(logs.map(({ stepAt }) => dated(stepAt))) };
+}
+
 const latest = (times: readonly (number | undefined)[]): number | undefined =>
   times.reduce((a, b) => (a === undefined ? b : b === undefined ? a : Math.max(a, b)), undefined);
 
@@ -59,7 +77,12 @@ function survived({ lastAt, layer }: Observation, stepAt: number | undefined): b
 
 /** The cause, or undefined where nothing fatal is left. */
 function pick(live: readonly Observation[]): Observation | undefined {
-  const fatal = live.filter(({ severity }) => severity === "fatal");
+  const stops = live.filter(isStop);
+  const fatal = live.filter(
+    (one) =>
+      one.severity === "fatal" &&
+      !(layerOrder[one.layer] >= layerOrder.peer && stops.some((stop) => stands(stop, one))),
+  );
   const spoken = fatal.filter(({ layer }) => layer !== "echo");
   if (spoken.length === 0)
     return fatal.filter(({ layer }) => layer === "echo").reduce<Observation | undefined>(first, undefined);
@@ -69,6 +92,21 @@ function pick(live: readonly Observation[]): Observation | undefined {
   );
   const named = launchersFirst(spoken);
   return [...roots, ...unexplained].reduce<Observation | undefined>((a, b) => first(a, b, named), undefined);
+}
+
+/** Somebody ended the whole job; a step alone is also cancelled because one of its tasks failed. */
+const isStop = ({ severity, category, evidence, rule }: Observation): boolean =>
+  severity === "notice" &&
+  category === "preemption" &&
+  (rule.id === "slurm-cancelled"
+    ? evidence.some(({ text }) => text.includes("JOB"))
+    : rule.id === "python-KeyboardInterrupt");
+
+/** Whether `a` stands before `b`, as far as one can tell. */
+function stands(a: Observation, b: Observation): boolean {
+  if (a.file === b.file) return a.line <= b.line;
+  const later = secondsBetween(a, b);
+  return later === undefined || later >= -5;
 }
 
 const isRoot = ({ layer }: Observation): boolean => layerOrder[layer] <= beginsFailures;
@@ -116,11 +154,12 @@ function first(a: Observation | undefined, b: Observation, named?: number): Obse
   if (later !== undefined && Math.abs(later) > 5) return later > 0 ? a : b;
   if (a.file === b.file) {
     if (Math.abs(a.line - b.line) > 40) return a.line < b.line ? a : b;
-    const deeper = depth(a) - depth(b);
+    const deeper = depth(a) - depth(b) || coded(b) - coded(a);
     return deeper !== 0 ? (deeper < 0 ? a : b) : a.line <= b.line ? a : b;
   }
   const order =
     depth(a) - depth(b) ||
+    coded(b) - coded(a) ||
     Number(b.rank === named && named !== undefined) - Number(a.rank === named && named !== undefined) ||
     (later ?? 0) * -1 ||
     b.weight - a.weight ||
@@ -128,9 +167,14 @@ function first(a: Observation | undefined, b: Observation, named?: number): Obse
   return order <= 0 ? a : b;
 }
 
+/** A code of the hardware itself says more than what a program was told of it; an exact code of a library, more than words. */
+const coded = ({ rule, code }: Observation): number =>
+  rule.family === "xid" || rule.family === "sxid" || rule.family === "npu-event"
+    ? 2
+    : Number(/^E[A-Z]\d{4}$/.test(code) && !code.endsWith("9999"));
+
 const depth = ({ layer }: Observation): number => layerOrder[layer];
 const stateOrder = { live: 0, recovered: 1, earlier: 2 } as const;
-const severityOrder = { fatal: 0, degraded: 1, notice: 2 } as const;
 
 const byImportance = (a: Observation, b: Observation): number =>
   stateOrder[a.state] - stateOrder[b.state] ||
@@ -222,7 +266,22 @@ const capital = (text: string): string => `${text.slice(0, 1).toUpperCase()}${te
 
 /** Kernels do not know ranks: the first process that the fault struck does, or the one with its process id. */
 function ranksOfEffects(cause: Observation, { live }: Context): number | undefined {
-  if (depth(cause) > layerOrder.host) return undefined;
+  const same = live.filter(({ rule, rank }) => rank !== undefined && rule.id === cause.rule.id);
+  if (same.length > 0) return only(same);
+  if (depth(cause) > layerOrder.host) {
+    const ends = live.filter(
+      ({ rank, rule, severity }) => rank !== undefined && rule.family === "exit-code" && severity === "fatal",
+    );
+    // A report of several lines names its rank on one of them.
+    const beside = live.filter(
+      ({ rank, severity, file, line }) =>
+        rank !== undefined &&
+        severity === "fatal" &&
+        file === cause.file &&
+        Math.abs(line - cause.line) <= linesOfReport,
+    );
+    return only(beside) ?? (cause.layer === "program" && cause.file === ends[0]?.file ? only(ends) : undefined);
+  }
   const struck = live.filter(
     (one) => one.rank !== undefined && one.severity === "fatal" && (explains(cause, one) || one.layer === cause.layer),
   );

@@ -3,7 +3,7 @@
  * Knows: chunks, line ends, the finder. Does not know: what a line means (observe), where bytes come from (reader).
  */
 import { type Pattern, readAhead } from "./finder.ts";
-import { signatures } from "./signatures.ts";
+import { hit, signatures } from "./signatures.ts";
 
 export interface LineSink {
   /** A line, or a part of one between carriage returns, with what was hit on it; `number` is 1-based. The texts cost decoding. */
@@ -20,6 +20,8 @@ export interface Scanner {
 const lookBackBytes = 4096;
 /** A line without an end is cut here and goes on under the same number. */
 const segmentBytesMax = 65_536;
+/** As much of a cut line is read again with what follows, so that no signature is lost in the cut; none is longer. */
+const overlapBytes = 2048;
 const decodedBytesMax = 16_384;
 const newline = 10;
 const carriageReturn = 13;
@@ -33,6 +35,10 @@ export function createScanner(sink: LineSink): Scanner {
   let number = 1;
   let counted = 0;
   let begun = false;
+  /** Of a cut line, what has been told up to here; only rules may be tried again before it, since steps must not count twice. */
+  let told = 0;
+  /** What follows the cut of a line that began as data is data. */
+  let data = false;
   let flags = 0;
   let from = 0;
   let end = 0;
@@ -58,6 +64,7 @@ export function createScanner(sink: LineSink): Scanner {
     const firstReturn = bytes.subarray(start, to).indexOf(carriageReturn);
     const returns = firstReturn < 0 ? to : start + firstReturn;
     end = start;
+    const dataEnd = data ? endOf(bytes, start, newline, to) : 0;
     const found = (pattern: Pattern, at: number): void => {
       if (at >= end) {
         flush();
@@ -66,13 +73,21 @@ export function createScanner(sink: LineSink): Scanner {
         end = endOf(bytes, at, newline, to);
         if (end > returns) end = endOf(bytes, at, carriageReturn, end);
       }
-      flags |= pattern.flags;
+      const seen = at + pattern.bytes.length <= told;
+      flags |= (seen ? pattern.flags & hit.candidate : pattern.flags) & (at < dataEnd ? ~hit.candidate : -1);
     };
     finder.find(view, start, to, found);
     flush();
     number += newlines(work, counted, to);
     counted = to;
     start = to;
+    told = to;
+  };
+
+  const cut = (): void => {
+    if (told <= start) data = /^\s*(?:\{|\[[[{"'])/.test(work.bytes.toString("latin1", start, start + 16));
+    scan(length);
+    start = Math.max(0, length - overlapBytes);
   };
 
   return {
@@ -83,10 +98,13 @@ export function createScanner(sink: LineSink): Scanner {
       const next = needed + readAhead > work.bytes.length ? room(2 * needed + readAhead) : work;
       next.bytes.set(work.bytes.subarray(drop, length));
       next.bytes.set(chunk, kept);
-      [work, length, start, counted] = [next, needed, start - drop, counted - drop];
+      [work, length, start, counted, told] = [next, needed, start - drop, counted - drop, told - drop];
       const last = work.bytes.lastIndexOf(newline, length - 1) + 1;
-      if (last > start) scan(last);
-      if (length - start > segmentBytesMax) scan(length);
+      if (last > start) {
+        scan(last);
+        data = false;
+      }
+      if (length - start > segmentBytesMax) cut();
       if (chunk.length > 0) begun = chunk[chunk.length - 1] !== newline;
     },
     end() {

@@ -113,7 +113,7 @@ export const families: Readonly<
   },
   "torch-npu": { regex: /\b(ERR\d{5})\b/, anchors: ["err0", "err99999"] },
   "cann-code": {
-    regex: /(?:^|[\s[(])(E[A-Z]\d{4})(?::|\])/,
+    regex: /(?<![A-Za-z0-9])(E[A-Z]\d{4})(?=[:\])]|\[PID)/,
     anchors: ["ei00", "ei99", "ee10", "ee99", "ez10", "ez30", "ez99", "eh00", "eh99", "el00", "el99", "ej00", "ej99"],
   },
   exception: {

@@ -1,24 +1,10 @@
 /** Own set of logs, half of them traps: the cause and the action of every one, and no false alarm. */
 import { expect, test } from "vitest";
 import { diagnoseLines } from "../../src/diagnosis/diagnose.ts";
-import { attemptInName, rankInName } from "../../src/diagnosis/inputs.ts";
-import { createObserver } from "../../src/diagnosis/observe.ts";
-import { rankCauses } from "../../src/diagnosis/rank-causes.ts";
-import { createScanner } from "../../src/diagnosis/scan.ts";
-import { type Case, faults } from "./cases-faults.ts";
+import { faults } from "./cases-faults.ts";
 import { knownMisses, more } from "./cases-more.ts";
 import { traps } from "./cases-traps.ts";
-
-function diagnose(files: Case["files"]) {
-  const logs = Object.entries(files).map(([name, text], index) => {
-    const observer = createObserver(name, index, rankInName(name));
-    const scanner = createScanner(observer);
-    scanner.push(Buffer.from(text));
-    scanner.end();
-    return { ...observer.facts(), attempt: attemptInName(name) };
-  });
-  return rankCauses(logs);
-}
+import { diagnose } from "./score.ts";
 
 test("there are at least forty cases, about half of them traps", () => {
   expect(faults.length + traps.length).toBeGreaterThanOrEqual(40);

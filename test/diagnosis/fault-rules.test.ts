@@ -50,6 +50,21 @@ function nearMiss(rule: FaultRule): string {
   }, line);
 }
 
+/** The same line with each short string that betrays the rule broken in its middle. */
+function broken(rule: FaultRule): string {
+  return (rule.anchors ?? []).reduce((text, anchor) => {
+    const literal = new RegExp(anchor.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi");
+    return text.replace(literal, (found) => `${found.slice(0, found.length >> 1)}~${found.slice(found.length >> 1)}`);
+  }, positive(rule));
+}
+
+/** The same line with its code's last digit moved on by one. */
+function nextCode(rule: FaultRule): string {
+  const { value = "" } = rule;
+  const digit = Number.parseInt(value.slice(-1), 16);
+  return positive(rule).replaceAll(value, `${value.slice(0, -1)}${((digit + 1) % 10).toString()}`);
+}
+
 test("every rule keeps to the schema, and none is left out", () => {
   const whole = z.array(FaultRule).parse([...vendorRules, ...ownRules]);
   expect(faultRules).toEqual(whole);
@@ -69,6 +84,12 @@ describe("every rule", () => {
   test.each(faultRules.map((rule) => [rule.id, rule] as const))("%s", (id, rule) => {
     expect(rulesOf(positive(rule))).toContain(id);
     expect(rulesOf(nearMiss(rule))).not.toContain(id);
+    if (rule.regex !== undefined && rule.family === undefined) expect(rulesOf(broken(rule))).not.toContain(id);
+    if (/\d$/.test(rule.value ?? "") && rule.example === undefined) expect(rulesOf(nextCode(rule))).not.toContain(id);
+    if (rule.category !== "numerics") {
+      expect(rulesOf(`{"text": ${JSON.stringify(positive(rule))}, "id": 7}`)).not.toContain(id);
+      expect(rulesOf(`# ${positive(rule)}`)).not.toContain(id);
+    }
     for (const all of rule.all ?? []) expect(rulesOf(`[ERROR] ${all.join(" ")}`)).toContain(id);
     const { regex, caseSensitive } = rule;
     if (regex !== undefined) expect(() => new RegExp(regex, caseSensitive ? "" : "i")).not.toThrow();

@@ -1,13 +1,18 @@
 /** What reading must bear: encodings, colours, carriage returns, archives, links, folders, and files that are no logs. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { diagnoseLogs } from "../../src/diagnosis/diagnose.ts";
 import { encodings } from "../../src/diagnosis/encode-text.ts";
+import { readLog } from "../../src/diagnosis/reader.ts";
 import { createScanner } from "../../src/diagnosis/scan.ts";
+import { hit } from "../../src/diagnosis/signatures.ts";
 import { BadInput } from "../../src/spec/bad-input.ts";
 import { iteration } from "./log-lines.ts";
 
@@ -168,4 +173,106 @@ test("cut into any chunks, the scanner tells the same lines", () => {
     }),
     { seed: 7, numRuns: 200 },
   );
+});
+
+describe("hostile files", () => {
+  test("a pipe with a name is read until its writer closes it", async () => {
+    const path = join(folder, "pipe.log");
+    execFileSync("mkfifo", [path]);
+    const answer = diagnose([path]);
+    await writeFile(path, `${iteration(1)}\n${oom}\n`);
+    expect((await answer).rootCause).toMatchObject({ category: "memory", evidence: [{ line: 2 }] });
+  });
+
+  test("a file that one may not read is one line", async ({ skip }) => {
+    const secret = mkdtempSync(join(tmpdir(), "dualgauge-secret-"));
+    const path = join(secret, "secret.log");
+    writeFileSync(path, oom, { mode: 0 });
+    chmodSync(secret, 0o755);
+    try {
+      if (process.getuid?.() !== 0) {
+        await expect(diagnose([path])).rejects.toThrow(/secret\.log: may not be read; /);
+        return;
+      }
+      // Root may read everything: the built verb is run as nobody, where nobody may read it.
+      const verb = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+      const asNobody = { uid: 65534, gid: 65534, encoding: "utf8", env: { ...process.env, HOME: secret } } as const;
+      if (spawnSync(process.execPath, [verb, "--help"], asNobody).status !== 0)
+        skip("nobody may not run the built program here");
+      const { status, stderr } = spawnSync(process.execPath, [verb, "diagnose", path], asNobody);
+      expect(stderr.trim()).toMatch(/^[^\n]*secret\.log: may not be read; [^\n]*$/);
+      expect(status).toBe(2);
+    } finally {
+      rmSync(secret, { recursive: true });
+    }
+  });
+
+  test("a file that is taken away or cut short while it is read gives what was read", async () => {
+    const path = file("vanishing.log", `${oom}\n${`${"x".repeat(1023)}\n`.repeat(4096)}`);
+    let seen = 0;
+    for await (const chunk of readLog(path)) {
+      if (seen === 0) {
+        truncateSync(path, 300_000);
+        rmSync(path);
+      }
+      seen += chunk.length;
+    }
+    expect(seen).toBeGreaterThanOrEqual(2 ** 18);
+    expect(seen).toBeLessThanOrEqual(300_000);
+    await expect(diagnose([path])).rejects.toThrow(/does not exist/);
+  });
+
+  test("a folder of folders that link to each other ends", async () => {
+    const root = join(folder, "ring");
+    mkdirSync(join(root, "a", "b"), { recursive: true });
+    symlinkSync(join(root, "a"), join(root, "a", "b", "again"));
+    symlinkSync(join(root, "self"), join(root, "self"));
+    writeFileSync(join(root, "a", "b", "rank_1.log"), `${oom}\n`);
+    const { rootCause, filesRead, notes } = await diagnose([root]);
+    expect(rootCause).toMatchObject({ category: "memory", rank: 1 });
+    expect(filesRead).toBe(1);
+    expect(notes.join("\n")).toMatch(/self: is a link that leads back to itself/);
+  });
+
+  test("a line of a gibibyte is read in bounded memory, and what stands after it is found", async () => {
+    const piece = Buffer.alloc(2 ** 22, "y ");
+    async function* line(): AsyncGenerator<Uint8Array> {
+      for (let i = 0; i < 256; i++) yield piece;
+      yield Buffer.from(`\n${oom}\n`);
+    }
+    const before = process.memoryUsage().arrayBuffers;
+    const { rootCause, bytesRead, linesRead } = await diagnose(["-"], line());
+    expect(rootCause).toMatchObject({ category: "memory", evidence: [{ line: 2 }] });
+    expect(bytesRead).toBeGreaterThan(2 ** 30);
+    expect(linesRead).toBe(2);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 2 ** 20);
+  });
+
+  test("what follows the cut of a line that began as data is data", () => {
+    const flags: number[] = [];
+    const scanner = createScanner({ line: (all) => flags.push(all) });
+    scanner.push(Buffer.from(`{"text": "${"z".repeat(66_000)}`));
+    scanner.push(Buffer.from(` ${oom}"}\n${oom}\n`));
+    expect(flags.filter((all) => (all & hit.candidate) !== 0)).toHaveLength(1);
+  });
+
+  test("a signature across the cut of a long line is found, and a step beside it counts once", () => {
+    for (let shift = 0; shift < 90; shift += 7) {
+      const flags: number[] = [];
+      const texts: string[] = [];
+      const scanner = createScanner({
+        line: (all, _, read) => {
+          flags.push(all);
+          texts.push(read());
+        },
+      });
+      const text = `${"z".repeat(65_540 - shift)} ${oom} samples/sec`;
+      const bytes = Buffer.from(text);
+      scanner.push(bytes.subarray(0, 65_540));
+      scanner.push(bytes.subarray(65_540));
+      scanner.end();
+      expect(texts.some((read) => read.includes(oom))).toBe(true);
+      expect(flags.filter((all) => (all & hit.progress) !== 0)).toHaveLength(1);
+    }
+  });
 });
