@@ -83,6 +83,7 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   parameter("layer.graph", 8e-6, 0.8, "launch and tail seconds per layer of a captured graph"),
   parameter("layer.ascend", 1e-4, 0.8, "the same of an Ascend graph"),
   parameter("layer.eager", 4e-4, 0.5, "the same where no graph was captured"),
+  parameter("layer.eager.ascend", 4e-4, 0.5, "the same on Ascend, whose hosts dispatch more slowly"),
   parameter("reserve", 3, 0.5, "GiB per device for activations, graphs and the runtime"),
   ...kernels,
   parameter("experts.compute", 0.75, 0.3, "grouped matrix rate over dense matrix rate"),

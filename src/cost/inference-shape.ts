@@ -41,6 +41,8 @@ export interface ServingShape {
   prefillFlopsPerPair: number;
   mtpLayers: number;
   latent: boolean;
+  /** The published FP8 checkpoint scales per 128 × 128 block (DeepSeek, Kimi, Qwen3), not per tensor or channel. */
+  blockScaled: boolean;
   /** A lightning indexer chooses the attended tokens (DeepSeek-V3.2, arXiv:2512.02556): extra kernels per layer. */
   indexed: boolean;
 }
@@ -76,6 +78,7 @@ export function servingShape(a: Architecture): ServingShape {
     prefillFlopsPerPair: kinds.attention * prefill,
     mtpLayers: a.mtpLayers,
     latent: mla !== null,
+    blockScaled: mla !== null || /qwen-?3/i.test(a.name),
     indexed: /v3\.2/.test(a.name),
   };
 }

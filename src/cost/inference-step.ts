@@ -167,9 +167,11 @@ function expertSeconds(
   const imbalance = expertRanks > 8 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
   const rows = tokens * shape.expertsPerToken * imbalance + hit * rates.expertPadTokens;
   const weights = shape.mixtureLayers * shape.expertParameters;
+  // The busiest rank gets more tokens, but never reads more experts than it holds.
+  const read = Math.min(hit * imbalance, shape.experts);
   return overlapped(
     (2 * weights * rows) / (stage * rates.expertFlopsPerSecond),
-    (weights * hit * rates.expertBytesPerWeight * imbalance) / (stage * rates.weightBytesPerSecond),
+    (weights * read * rates.expertBytesPerWeight) / (stage * rates.weightBytesPerSecond),
     rates.unhidden,
   );
 }
@@ -183,11 +185,11 @@ function attentionSeconds(
 ): number {
   const cacheRanks = Math.min(split.attentionTp, shape.cacheShards);
   const attended = (attendedTokens(shape, load.meanContext) * load.sequences) / replicas;
-  const decode = overlapped(
+  // One fused kernel per layer streams the cache while it multiplies, so its parts overlap where separate kernels' do not.
+  const decode = Math.max(
     (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) /
       (split.attentionTp * (shape.latent ? rates.latentFlopsPerSecond : rates.attentionFlopsPerSecond)),
     (attended * shape.cachedValues * rates.cacheBytesPerValue) / (cacheRanks * rates.cacheBytesPerSecond),
-    rates.unhidden,
   );
   const prefill =
     (load.promptPairs * shape.prefillFlopsPerPair) / (replicas * split.attentionTp * rates.attentionFlopsPerSecond);

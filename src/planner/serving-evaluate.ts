@@ -56,14 +56,31 @@ export function systemStep(system: ServingSystem, constants: InferenceConstants)
           };
     const step = stepSeconds(system.shape, system.split, rates, share);
     if (system.drafted === 0 || load.sequences === 0) return step;
-    return { ...step, total: step.total * (1 + draftShare) };
+    // Drafting and verifying are two passes, and the host prepares each.
+    return { ...step, total: step.total * (1 + draftShare) + rates.stepSeconds };
   };
 }
 
 /** Bytes of one device that weights and cache may use. */
 function usableBytes(system: ServingSystem, constants: InferenceConstants): number {
   const reserve = system.engine.reserveGibibytes ?? constants.reserve ?? 3;
-  return system.accelerator.memoryBytes * system.engine.memoryShare - reserve * gibibyte;
+  return system.accelerator.memoryBytes * system.engine.memoryShare - reserve * gibibyte - profiledBytes(system);
+}
+
+/** Bytes per logit of a full batch: 16 bits, 32 bits, and a sorted copy with 64-bit indices (vLLM's dummy sampler run). */
+const logitBytes = 18;
+/** Hidden vectors of 16 bits alive per token at the peak of a layer: residual, norm, queries to values, both MLP halves. */
+const liveVectors = 16;
+
+/**
+ * Bytes of one device that vLLM sets aside before it sizes the cache: it runs its largest batch once and keeps what that took
+ * (gpu_model_runner.py, profile_run). Other engines leave that to the fitted reserve.
+ */
+function profiledBytes({ engine, shape, split }: ServingSystem): number {
+  if (engine.family !== "vllm") return 0;
+  const vocabulary = shape.headParameters / shape.hidden;
+  const logits = engine.sequencesMax * vocabulary * logitBytes;
+  return logits + (engine.stepTokensMax * shape.hidden * 2 * liveVectors) / split.attentionTp;
 }
 
 /** Cache room of the group in tokens; not positive when the weights do not fit. */

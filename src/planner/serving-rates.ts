@@ -5,6 +5,7 @@
 import type { Accelerator } from "../catalog/accelerators.ts";
 import { type EngineFamily, hostClass, type InferenceConstants } from "../catalog/inference-constants.ts";
 import type { WeightFormat } from "../cost/inference-formats.ts";
+import type { ServingShape } from "../cost/inference-shape.ts";
 import type { StepRates } from "../cost/inference-step.ts";
 
 export type ChipFamily = "ampere" | "hopper" | "ada" | "blackwell" | "cdna" | "ascend";
@@ -28,7 +29,7 @@ function overBus(chip: ChipFamily, accelerator: Accelerator): boolean {
 
 /** Launches per layer: from a captured graph, from an Ascend graph, or one by one. */
 function layerName(engine: EngineFamily, chip: ChipFamily): string {
-  if (engine === "vllm-ascend-2025") return "layer.eager";
+  if (engine === "vllm-ascend-2025") return "layer.eager.ascend";
   return chip === "ascend" && engine === "vllm-ascend" ? "layer.ascend" : "layer.graph";
 }
 
@@ -55,6 +56,7 @@ export interface RatesQuestion {
   accelerator: Accelerator;
   chip: ChipFamily;
   engine: EngineFamily;
+  shape: Pick<ServingShape, "blockScaled">;
   format: WeightFormat;
   cacheBytesPerValue: number;
   /** The engine prepares the next step while this one runs. */
@@ -69,8 +71,9 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
   const wide = peaks.bf16 ?? peaks.fp16 ?? (peaks.fp8 ?? 0) / 2;
   const kernels = q.chip === "ascend" ? 1 : (constants[`kernels.${q.engine}`] ?? 1);
   const fallback = unit === "16-bit" ? `compute.${q.chip}.fp8` : `compute.${q.chip}.16-bit`;
-  // Checkpoints served outside NVIDIA's own benches scale FP8 per 128 × 128 block, which costs matrix rate.
-  const block = unit === "fp8" && !/^trtllm(-engine)?$/.test(q.engine) ? c("fp8.block", "") : 1;
+  // Block scales cost matrix rate; NVIDIA's benches serve its own checkpoints, scaled per tensor.
+  const blocks = q.shape.blockScaled && !/^trtllm(-engine)?$/.test(q.engine);
+  const block = unit === "fp8" && blocks ? c("fp8.block", "") : 1;
   const dense = peak * c(`compute.${q.chip}.${unit}`, fallback) * (widened ? c("weightOnly", "") : 1) * block * kernels;
   const nvidia = q.chip !== "cdna" && q.chip !== "ascend";
   const memory = q.accelerator.memoryBytesPerSecond * c(nvidia ? "memory.nvidia" : "memory.others", "");
