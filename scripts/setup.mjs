@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,8 +15,13 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 const lock = hash([join(root, "package-lock.json")]);
-const lockStamp = join(root, "node_modules", ".dualgauge-lock");
+const modules = join(root, "node_modules");
+const lockStamp = join(modules, ".dualgauge-lock");
 if (read(lockStamp) !== lock) {
+  // npm ci empties the folder that it is given: through a link it would empty the one of another checkout.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    fail("node_modules is a link to packages of another lock; run npm ci where it points, or remove the link");
+  }
   say("installing dependencies (npm ci) …");
   run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
   writeFileSync(lockStamp, lock);
