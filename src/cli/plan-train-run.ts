@@ -27,7 +27,7 @@ import type { Architecture } from "../spec/architecture.ts";
 import { BadInput, didYouMean } from "../spec/bad-input.ts";
 import { type Layout, layoutText, parseLayout, type Schedule, schedules } from "../spec/layout.ts";
 import { parameterCounts } from "../spec/parameter-counts.ts";
-import { amount, wholeNumber } from "../spec/quantities.ts";
+import { amount, secondsPerDay, wholeNumber } from "../spec/quantities.ts";
 import { type RenderedPlan, renderPlan } from "./render/train.ts";
 
 /** The options as commander hands them over. */
@@ -44,6 +44,8 @@ export interface TrainOptions {
   stack?: string;
   deadline?: string;
   reliability?: string;
+  spares?: string;
+  repairDays: string;
   dollarsPerDeviceHour?: string;
   alternatives: string;
   emit?: string;
@@ -65,10 +67,11 @@ export async function runPlanTrain(options: TrainOptions): Promise<void> {
   const prepared = prepareQuestion({ ...question, stepDeviation: Math.max(0.03, badge.medianError * 1.4826) });
   const started = performance.now();
   const schedule = scheduleFrom(options.schedule);
+  const keep = wholeNumber("--alternatives", Number(options.alternatives), 0, 1000);
   const fixed = options.layout === undefined ? {} : parseLayout(options.layout);
   const ranked =
     options.layout === undefined
-      ? searched(prepared, schedule, options)
+      ? searched(prepared, schedule, keep)
       : { best: single(prepared, completed(prepared, fixed, schedule)), search: null };
   const found = simulated(prepared.question, ranked);
   const seconds = (performance.now() - started) / 1000;
@@ -78,10 +81,13 @@ export async function runPlanTrain(options: TrainOptions): Promise<void> {
     return;
   }
   const answer = answerLine(found.best, question.deadlineDays);
-  const notes = notesFor(prepared, found.best);
+  const notes = notesFor(prepared, found.best, options.spares === undefined);
   const stages = memoryByStage(prepared, found.best.layout);
   const shown = { ...found, answer, badge, notes, stack: question.stack, memoryByStage: stages };
-  if (options.json) process.stdout.write(`${JSON.stringify(document({ ...shown, seconds }), null, 2)}\n`);
+  if (options.json)
+    process.stdout.write(
+      `${JSON.stringify(document({ ...shown, seconds, spares: sparesOf(question, options.spares === undefined) }), null, 2)}\n`,
+    );
   else process.stdout.write(renderPlan(shown));
 }
 
@@ -121,10 +127,11 @@ async function questionFrom(options: TrainOptions): Promise<TrainingQuestion> {
       `--precision: unknown format ${options.precision.slice(0, 40)}${didYouMean(options.precision, trainingPrecisions)}; use one of ${trainingPrecisions.join(", ")}`,
     );
   const reliability = options.reliability ?? reliabilityFor(accelerator.id)?.id;
+  const devices = wholeNumber("--devices", Number(options.devices), 1, devicesMax);
   return {
     architecture,
     accelerator,
-    devices: wholeNumber("--devices", Number(options.devices), 1, devicesMax),
+    devices,
     tokens: amount("--tokens", Number(options.tokens), 0, 1e18),
     seq,
     globalBatch,
@@ -140,9 +147,17 @@ async function questionFrom(options: TrainOptions): Promise<TrainingQuestion> {
     checkpointBytesPerSecondPerNode: 1e9,
     restartSeconds: 600,
     detectSeconds: 120,
+    spareNodes:
+      options.spares === undefined
+        ? Math.ceil((usualSpareShare * devices) / accelerator.nodeDevices)
+        : wholeNumber("--spares", Number(options.spares), 0, devicesMax),
+    repairSeconds: secondsPerDay * amount("--repair-days", Number(options.repairDays), 0, 3650),
     stepDeviation: 0.1,
   };
 }
+
+/** Four spare nodes for 48 at BLOOM-176B, the smaller of the two published shares (OPT-175B: twelve for 124). */
+const usualSpareShare = 1 / 12;
 
 /** Between the two published A100 clusters and Llama 3's; used where no system of the chip's generation is published. */
 const defaultFailuresPerNodeDay = 4e-3;
@@ -217,8 +232,7 @@ function single(prepared: PreparedQuestion, layout: Layout): TrainingEstimate {
   return estimate;
 }
 
-function searched(prepared: PreparedQuestion, schedule: Schedule | null, options: TrainOptions): Found {
-  const keep = wholeNumber("--alternatives", Number(options.alternatives), 0, 1000);
+function searched(prepared: PreparedQuestion, schedule: Schedule | null, keep: number): Found {
   const search = searchLayouts(prepared, {
     fixed: {},
     schedules: schedule
@@ -238,6 +252,18 @@ function searched(prepared: PreparedQuestion, schedule: Schedule | null, options
   );
 }
 
+/** The stock that the simulation was given. */
+function sparesOf({ spareNodes = 0, repairSeconds = secondsPerDay }: TrainingQuestion, assumed: boolean): Spares {
+  return { nodes: spareNodes, repairSeconds, assumed };
+}
+
+interface Spares {
+  readonly nodes: number;
+  readonly repairSeconds: number;
+  /** Whether nobody said how many there are. */
+  readonly assumed: boolean;
+}
+
 function badgeFor(question: TrainingQuestion): AccuracyBadge {
   const { architecture, accelerator, devices, seq, precision, stack } = question;
   return accuracyBadge({
@@ -251,12 +277,16 @@ function badgeFor(question: TrainingQuestion): AccuracyBadge {
   });
 }
 
-function notesFor(prepared: PreparedQuestion, best: TrainingEstimate): string[] {
+function notesFor(prepared: PreparedQuestion, best: TrainingEstimate, usualSpares: boolean): string[] {
   const { question, setup } = prepared;
   const { layout } = best;
-  const notes: string[] = [];
+  const { spareNodes = 0, repairSeconds = secondsPerDay } = question;
+  const notes = [
+    `${spareNodes} spare nodes beyond the ${question.devices} devices${usualSpares ? " (assumed: 1 in 12; --spares says otherwise)" : ""} stand in for failed ones, which come back after ${repairSeconds / secondsPerDay} days on average; spares are not in the price`,
+  ];
   const idle = question.devices - layout.tp * layout.pp * layout.dp * layout.cp;
-  if (idle > 0) notes.push(`${idle} devices stand by as spares: no faster layout uses them`);
+  if (idle > 0)
+    notes.push(`${idle} devices stay idle: no faster layout uses them; give them to --spares and ask again`);
   if (question.accelerator.platform === "ascend") notes.push("few Ascend runs are published: take this as an estimate");
   if (best.memoryBytesPerDevice > setup.hardware.memoryBytes * memoryShare)
     notes.push("less than 6 % of the memory stays free: fragmentation may end the run");
@@ -264,8 +294,8 @@ function notesFor(prepared: PreparedQuestion, best: TrainingEstimate): string[] 
 }
 
 /** The JSON contract of `plan train`. */
-function document(found: RenderedPlan & { seconds: number }): unknown {
-  const { best, search, answer, badge, seconds, notes, stack, memoryByStage: stages } = found;
+function document(found: RenderedPlan & { seconds: number; spares: Spares }): unknown {
+  const { best, search, answer, badge, seconds, notes, spares, stack, memoryByStage: stages } = found;
   return {
     answer,
     best: { ...best, memoryByStage: stages, accuracy: badge },
@@ -275,6 +305,7 @@ function document(found: RenderedPlan & { seconds: number }): unknown {
     evaluated: search?.evaluated ?? 1,
     seconds,
     stack,
+    spares,
     notes,
   };
 }

@@ -43,6 +43,8 @@ export function register(plan: Command): void {
       "--reliability <id|rate>",
       "a published system, or failures per node and day; default: the nearest published",
     )
+    .option("--spares <nodes>", "idle nodes that replace failed ones; default: 1 in 12, as BLOOM-176B kept")
+    .option("--repair-days <days>", "mean days until a failed node comes back as a spare", "1")
     .option("--dollars-per-device-hour <x>", "price of a device")
     .option("--alternatives <k>", "how many other layouts to list", "4")
     .option("--emit <framework>", "print the command lines instead: megatron, mindspeed, torchtitan or slurm")

@@ -174,6 +174,13 @@ describe("slips are refused in one line", () => {
     ["a chip without the format", [...swap("--accelerator", "ascend-910b3"), "--precision", "fp8"], /no published fp8/],
     ["an unknown schedule", [...train, "--schedule", "1f1bb"], /did you mean 1f1b/],
     ["an unknown reliability", [...train, "--reliability", "nobody"], /reliability/],
+    ["fewer spares than none", [...train, "--spares", "-1"], /--spares/],
+    ["a repair in no time known", [...train, "--repair-days", "NaN"], /--repair-days/],
+    [
+      "alternatives to one layout",
+      [...train, "--layout", "tp=1,pp=16,ep=64", "--alternatives", "-1"],
+      /--alternatives/,
+    ],
     ["a negative price", [...train, "--dollars-per-device-hour", "-1"], /--dollars-per-device-hour/],
     ["an unknown subcommand", ["plan", "trian"], /did you mean train/],
     ["runs that are not JSON", ["plan", "validate", saved("bad.json", "{")], /not JSON/],

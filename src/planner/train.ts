@@ -35,6 +35,10 @@ export interface TrainingQuestion {
   readonly checkpointBytesPerSecondPerNode: number;
   readonly restartSeconds: number;
   readonly detectSeconds: number;
+  /** Idle nodes beyond `devices` that stand in for failed ones until those are repaired; undefined: always enough. */
+  readonly spareNodes?: number;
+  /** Mean repair time of a node; undefined: a day. */
+  readonly repairSeconds?: number;
   /** Relative standard deviation of the step-time model near this question. */
   readonly stepDeviation: number;
 }

@@ -84,3 +84,17 @@ test("a longer deadline is never less likely to be met, and equal questions give
     before = simulated.probabilityByDeadline ?? 0;
   }
 });
+
+test("spares are a stock: without any, or with few and slow repair, the run stands and goodput falls", () => {
+  const slow = { failuresPerNodeDay: 4e-3, repairSeconds: 5 * 86_400 };
+  const endless = both(slow, 60).simulated;
+  const goodput = (spareNodes: number): number => both({ ...slow, spareNodes }, 60).simulated.goodput;
+  // 256 nodes lose about one a day, so about five are in repair.
+  expect(goodput(0)).toBeLessThan(0.6 * endless.goodput);
+  expect(goodput(2)).toBeGreaterThan(goodput(0));
+  expect(goodput(5)).toBeGreaterThan(goodput(2));
+  expect(goodput(5)).toBeLessThan(endless.goodput);
+  expect(goodput(100)).toBeCloseTo(endless.goodput, 6);
+  // Quick repair makes up for a small stock.
+  expect(both({ ...slow, repairSeconds: 3600, spareNodes: 2 }, 60).simulated.goodput).toBeGreaterThan(goodput(2));
+});

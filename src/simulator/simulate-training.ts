@@ -24,7 +24,10 @@ export interface SimulationEffort {
   readonly seed: number;
 }
 
-/** Simulated completion of `estimate`'s layout. Spares are taken to suffice; the rate and the step time are uncertain. */
+/**
+ * Simulated completion of `estimate`'s layout; the rate and the step time are uncertain. A failed node is replaced by one of
+ * `question.spareNodes`; with none left the run stands until a repair ends. Undefined: spares are taken to suffice.
+ */
 export function trainingCompletion(
   question: TrainingQuestion,
   estimate: TrainingEstimate,
@@ -41,7 +44,8 @@ export function trainingCompletion(
           name: question.accelerator.id,
           relativeSpeed: 1,
           causes: [...publishedCauses],
-          repairSeconds: secondsPerDay,
+          repairSeconds: question.repairSeconds ?? secondsPerDay,
+          ...(question.spareNodes === undefined ? {} : { spares: question.spareNodes }),
           nodes: Math.max(1, Math.ceil(question.devices / question.accelerator.nodeDevices)),
           failuresPerNodeDay: question.failuresPerNodeDay,
           detectSeconds: question.detectSeconds,
