@@ -152,12 +152,15 @@ function plot() {
         `<path d="M${left} ${y(value).toFixed(1)}H${width - right}" stroke="#eee"/><text x="${left - 8}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${value.toFixed(3)}</text>`,
     ),
   ];
-  // Labels of neighbours are pushed down until they are apart.
+  // A label moves to the nearest free place above or below, so that it stays beside its point.
   const placed = [];
   const dots = rows.map(({ model, devices, evaluated, cpuSeconds: seconds }) => {
     const onLeft = x(evaluated) > width * 0.62;
-    let at = y(seconds) + 4;
-    while (placed.some((other) => other.onLeft === onLeft && Math.abs(other.at - at) < 13)) at += 13;
+    const beside = y(seconds) + 4;
+    const taken = (at) => placed.some((other) => other.onLeft === onLeft && Math.abs(other.at - at) < 13);
+    let away = 0;
+    while (taken(beside - away) && taken(beside + away)) away += 1;
+    const at = taken(beside - away) ? beside + away : beside - away;
     placed.push({ onLeft, at });
     return `<circle cx="${x(evaluated).toFixed(1)}" cy="${y(seconds).toFixed(1)}" r="4" fill="#4477aa"/><text x="${(x(evaluated) + (onLeft ? -9 : 9)).toFixed(1)}" y="${at.toFixed(1)}" text-anchor="${onLeft ? "end" : "start"}">${model}, ${devices}</text>`;
   });

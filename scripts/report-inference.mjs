@@ -171,7 +171,7 @@ const drawn = panels.map(([quantity, label], p) => {
 });
 writeFileSync(
   new URL("../docs/validation-inference.svg", import.meta.url),
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${60 + 2 * (size + 90)} ${size + 80}" font-family="sans-serif" font-size="11"><title>Serving: predicted against measured, constants fitted without each row's configuration</title><style>.frame{fill:none;stroke:#888}.interpolated{fill:#1f6fb2;fill-opacity:.55}.extrapolated{fill:#c2571a;fill-opacity:.7}text{fill:#777}</style>${drawn.join("")}<text x="60" y="16">blue: interpolated, orange: extrapolated; the line is equality</text></svg>\n`,
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${60 + 2 * (size + 90) - 70} ${size + 80}" font-family="sans-serif" font-size="11"><title>Serving: predicted against measured, constants fitted without each row's configuration</title><style>.frame{fill:none;stroke:#888}.interpolated{fill:#1f6fb2;fill-opacity:.55}.extrapolated{fill:#c2571a;fill-opacity:.7}text{fill:#555}</style>${drawn.join("")}<text x="60" y="16">blue: interpolated, orange: extrapolated; the line is equality</text></svg>\n`,
 );
 process.stderr.write(
   `${rows.length} rows: median ${percent(summary.median)}, p90 ${percent(summary.p90)}, not predicted ${summary.unpredicted}\n`,

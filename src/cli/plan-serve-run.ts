@@ -8,7 +8,7 @@ import { findModel, requireModel } from "../catalog/models.ts";
 import { emitServing } from "../planner/emit-serving.ts";
 import { planServing, type ServingPlan, type ServingQuestion } from "../planner/serve.ts";
 import { type Accuracy, servingAccuracy } from "../planner/serve-accuracy.ts";
-import { servingQuestion } from "../planner/serve-question.ts";
+import { type ServingRequest, servingQuestion } from "../planner/serve-question.ts";
 import type { Architecture } from "../spec/architecture.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import { configBytesMax, parseConfig } from "../spec/hugging-face-config.ts";
@@ -16,20 +16,9 @@ import { parameterCounts } from "../spec/parameter-counts.ts";
 import { renderServing, servingAnswer } from "./render/serving.ts";
 
 /** The options as commander hands them over. */
-export interface ServeOptions {
+export interface ServeOptions extends Omit<ServingRequest, "architecture" | "cachePrecision"> {
   model: string;
-  accelerator: string;
-  devices: number;
-  isl: number;
-  osl: number;
-  ttft: number;
-  tpot: number;
-  engine?: string;
-  disaggregate: string;
-  precision?: string;
   kvPrecision?: string;
-  prefixHit: number;
-  mtp: number;
   emit?: string;
   json?: boolean;
 }

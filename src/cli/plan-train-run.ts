@@ -281,8 +281,9 @@ function notesFor(prepared: PreparedQuestion, best: TrainingEstimate, usualSpare
   const { question, setup } = prepared;
   const { layout } = best;
   const { spareNodes = 0, repairSeconds = secondsPerDay } = question;
+  const days = repairSeconds / secondsPerDay;
   const notes = [
-    `${spareNodes} spare nodes beyond the ${question.devices} devices${usualSpares ? " (assumed: 1 in 12; --spares says otherwise)" : ""} stand in for failed ones, which come back after ${repairSeconds / secondsPerDay} days on average; spares are not in the price`,
+    `${spareNodes} spare nodes beyond the ${question.devices} devices${usualSpares ? " (assumed: 1 in 12; --spares says otherwise)" : ""} stand in for failed ones, which come back after ${days === 1 ? "a day" : `${days} days`} on average; spares are not in the price`,
   ];
   const idle = question.devices - layout.tp * layout.pp * layout.dp * layout.cp;
   if (idle > 0)

@@ -427,10 +427,10 @@ function publishedYears(id: string): number {
   return month ? year - 26 + (Number(month[2] ?? month[4]) - 1) / 12 : 0;
 }
 
-/** MindSpeed's example scripts switch their fused kernels on together, MC2 among them; torchtitan's passes are fused by its compiler. */
+/** MindSpeed's example scripts switch their fused kernels on together, MC2 among them; torchtitan's passes are fused by its compiler, nanotron's are run as written. */
 function fusedPasses(stack: Stack, words: string, mc2: boolean | null | undefined): boolean {
   if (stack === "mindspeed") return mc2 !== false;
-  return stack !== "torchtitan" || /compile|async|nanotron/.test(words);
+  return stack !== "torchtitan" || /compile|async/.test(words);
 }
 
 /** Bytes of a note such as `56GB`, which tools mean as GiB; null when it holds no number. */
