@@ -99,16 +99,27 @@ function refuseDepth(text: string, where: string): void {
   }
 }
 
+/** One issue for each field: further ones say the same of another bound. */
+function firstOfEach<I extends { readonly path: readonly PropertyKey[] }>(issues: readonly I[]): I[] {
+  const seen = new Set<string>();
+  return issues.filter(({ path }) => {
+    const field = path.join(".");
+    return !seen.has(field) && seen.add(field);
+  });
+}
+
+const plainly = (message: string): string => (message.endsWith("received undefined") ? "is missing" : message);
+
 /** The architecture that a parsed config.json describes; unknown families and impossible sizes are BadInput. */
 export function architectureFromConfig(value: unknown, where: string): Architecture {
   const parsed = Config.safeParse(value);
   if (!parsed.success)
     throw new BadInput(
-      ...parsed.error.issues
+      ...firstOfEach(parsed.error.issues)
         .slice(0, 5)
         .map(
           (issue) =>
-            `${where}: ${issue.path.join(".") || "top level"}: ${issue.message}; give a config.json of ${families.join(", ")}`,
+            `${where}: ${issue.path.join(".") || "top level"}: ${plainly(issue.message)}; give a config.json of ${families.join(", ")}`,
         ),
     );
   const config = parsed.data;
