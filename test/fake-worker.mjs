@@ -3,6 +3,7 @@
  * Its "weights" are a chain over all completed steps and its checkpoints are real, so a step left out or doubled shows.
  * Knows: environment, events, exit codes. It is not the embedded engine, and no result of it stands for one.
  */
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   closeSync,
@@ -28,6 +29,9 @@ const rank = Number(RANK);
 const epoch = Number(DUALGAUGE_EPOCH);
 const spec = JSON.parse(readFileSync(DUALGAUGE_WORKER_SPEC, "utf8"));
 const { train, folders, resume, struck, pool, emulate } = spec;
+/** What a test of the fault matrix wants this worker to do; see `Deeds` in test/faults/real/real-run.ts. */
+const { FAKE_DEEDS_FILE } = process.env;
+const deeds = () => (FAKE_DEEDS_FILE === undefined ? {} : JSON.parse(readFileSync(FAKE_DEEDS_FILE, "utf8")));
 /** How long a step takes; a test changes the file while the run goes. */
 const { FAKE_PACE_FILE } = process.env;
 const paceMilliseconds = () => (FAKE_PACE_FILE === undefined ? 20 : Number(readFileSync(FAKE_PACE_FILE, "utf8")));
@@ -55,6 +59,70 @@ process.on("SIGTERM", () => {
 process.stdin.on("end", () => process.exit(80)).resume();
 
 const tensor = (bytes) => ({ name: "model.norm.weight", dtype: "F32", shape: [8], bytes });
+/** Says when a deed is done, once and durably, so that a test knows that it struck and when. */
+function done(deed) {
+  const file = openSync(`${FAKE_DEEDS_FILE}.done`, "a");
+  writeSync(file, `${JSON.stringify({ deed, rank, epoch, at: Date.now() / 1000 })}\n`);
+  fsyncSync(file);
+  closeSync(file);
+}
+
+/** The deeds that come before a step is computed. */
+async function act(next) {
+  const wanted = deeds();
+  const mine = (name) =>
+    wanted[name]?.rank === rank && wanted[name].step <= next && (wanted[name].epochs ?? [epoch]).includes(epoch);
+  for (const crash of wanted.crashes ?? []) {
+    if (crash.rank !== rank || crash.step !== next || crash.epoch !== epoch) continue;
+    done("crashes");
+    process.kill(process.pid, "SIGKILL");
+  }
+  if (mine("raise")) {
+    done("raise");
+    throw new RangeError("the 7th document of shard 3 holds no tokens");
+  }
+  if (mine("leave")) {
+    done("leave");
+    process.exit(0);
+  }
+  if (mine("allocate")) {
+    done("allocate");
+    for (const kept = []; ; await pause(1)) kept.push(Buffer.alloc(4 << 20, 1));
+  }
+  if (mine("beat")) {
+    done("beat");
+    for (;;) {
+      say({ ev: "heartbeat", phase: "compute", step });
+      await pause(100);
+      if (stopping) leave(80, "stopped");
+    }
+  }
+  if (mine("print")) {
+    if (wanted.print.step === next) done("print");
+    const until = performance.now() + wanted.print.secondsAStep * 1000;
+    do process.stdout.write(wanted.print.text);
+    while (performance.now() < until);
+  }
+  if (mine("zombie") && wanted.zombie.step === next) {
+    done("zombie");
+    const spawned = spawn(
+      process.execPath,
+      [wanted.zombie.program, folders.memory, folders.epochFile, String(epoch), String(step)],
+      {
+        detached: true,
+        stdio: "ignore",
+      },
+    );
+    spawned.unref();
+  }
+  if (mine("slow")) {
+    if (wanted.slow.step === next) done("slow");
+    for (const until = performance.now() + wanted.slow.seconds * 1000; performance.now() < until; );
+    return wanted.slow.seconds;
+  }
+  return 0;
+}
+
 let step = 0;
 let weights = new Uint8Array(32);
 say({ ev: "hello", pid: process.pid });
@@ -84,7 +152,13 @@ function publish(tier) {
     name,
     pieces: [...safetensorsPieces([tensor(weights)], () => [weights])],
   }));
-  const fence = () => checkFence({ epochFile: folders.epochFile, epoch });
+  const fence = () => {
+    checkFence({ epochFile: folders.epochFile, epoch });
+    const { dieWhilePublishing } = deeds();
+    if (dieWhilePublishing?.step !== step || dieWhilePublishing.epoch !== epoch) return;
+    done("dieWhilePublishing");
+    process.kill(process.pid, "SIGKILL");
+  };
   const { path } = publishCheckpoint({ folder, manifest, files, durable: tier === "disk", fence });
   say({ ev: "checkpoint", step, tier, path, seconds: 0 });
   retain(folder, { keep: 3, readBack: false });
@@ -116,6 +190,7 @@ while (step < train.steps) {
   say({ ev: "phase", phase: "compute", step });
   for (const [index, fault] of emulate.faults.entries()) strike(fault, `${pool}/${index}`, next);
   const stepMilliseconds = paceMilliseconds();
+  const burntSeconds = await act(next);
   await pause(stepMilliseconds);
   if (stopping) leave(80, "stopped");
   if (rank === 0) {
@@ -147,7 +222,11 @@ while (step < train.steps) {
     step = next;
   }
   const seconds = (performance.now() - started) / 1000;
-  say({ ev: "step", step, loss: 2 + 1 / step, seconds, tokens: 64, computeSeconds: stepMilliseconds / 1000 });
+  const { spike } = deeds();
+  const spikes = spike?.step === step && spike.epoch === epoch && rank === 0;
+  if (spikes) done("spike");
+  const loss = (2 + 1 / step) * (spikes ? spike.factor : 1);
+  say({ ev: "step", step, loss, seconds, tokens: 64, computeSeconds: stepMilliseconds / 1000 + burntSeconds });
 }
 const last = rank === 0 ? { weightsSha256: weightsSha256([tensor(weights)]), loss: 2 + 1 / step } : {};
 say({ ev: "bye", reason: "finished", step, ...last });

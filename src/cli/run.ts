@@ -12,13 +12,22 @@ import { checkRunDirectory } from "../supervisor/run.ts";
 import { type Interrupt, onInterrupt } from "./interrupt.ts";
 import { type LoadedRun, loadRun } from "./load-run.ts";
 import { printDocument, words } from "./output.ts";
-import { answerLines, chapter, learned, parityLines, places, portLines } from "./render/chapters.ts";
+import {
+  answerLines,
+  chapter,
+  learned,
+  parityLines,
+  places,
+  portLines,
+  quantizedLines,
+  servedLines,
+} from "./render/chapters.ts";
 import { fleet } from "./render/fleet.ts";
 import { line } from "./render/layout.ts";
 import { faultTable } from "./render/outcome.ts";
 import { defaultDirectory } from "./run-place.ts";
 import { startAnew } from "./start-anew.ts";
-import { answerOnce, compareExport, exportRun, targetPool } from "./story.ts";
+import { compareWith, exportRun, quantizeRun, serveRun, targetPool } from "./story.ts";
 import type { Terminal } from "./terminal.ts";
 import { exitCode } from "./train.ts";
 import { trainRun } from "./train-run.ts";
@@ -100,29 +109,46 @@ async function carryOver(
   const pool = targetPool(run, state.pool);
   terminal.print(chapter(`2. port to the ${pool.name} gauge`));
   const exported = await exportRun(run, dir, state, signal);
-  terminal.print([...portLines(exported, pool, run.file.port.precision), ...chapter("3. compare")]);
+  terminal.print(portLines(exported, pool, run.file.port.precision));
   signal.throwIfAborted();
-  const parity = await compareExport(run, dir, state);
-  terminal.print([...parityLines(parity, pool), ...chapter("4. serve")]);
+  const quantized = await quantizeRun(dir, state, signal);
+  terminal.print([...quantizedLines(quantized), ...chapter("3. compare")]);
   signal.throwIfAborted();
-  if (parity.verdict === "different") process.exitCode = 1;
-  const answer = await answerOnce(run, exported.path, signal);
-  terminal.print(answerLines(answer));
-  const files = placesOf(dir, state, exported.path);
+  const parity = await compareWith(run, dir, { state, ported: exported.path });
+  terminal.print(parityLines(parity, `its export in ${run.file.port.precision}`, pool));
+  signal.throwIfAborted();
+  const quantizedParity = await compareWith(run, dir, { state, ported: quantized.path });
+  terminal.print([
+    line(""),
+    ...parityLines(quantizedParity, "its W8A8 (weights in signed bytes; activations stay float32 on this CPU)", pool),
+    ...chapter("4. serve from both pools"),
+  ]);
+  signal.throwIfAborted();
+  if (parity.verdict === "different" || quantizedParity.verdict === "different") process.exitCode = 1;
+  const served = await serveRun(run, dir, state, signal);
+  terminal.print([...answerLines(served.answer), ...servedLines(served)]);
+  if (served.load.failed > 0 || served.canary.rolledBack !== null) process.exitCode = 1;
+  const files = placesOf(dir, state, { exported: exported.path, quantized: quantized.path });
   const next = [`dualgauge serve ${dir}`, `dualgauge events ${dir}`];
   terminal.print([...chapter("where everything lies"), ...places(Object.entries(files), next)]);
-  return { port: exported, compare: parity, answer, files };
+  const { answer, ...serve } = served;
+  return { port: exported, quantized, compare: parity, compareQuantized: quantizedParity, answer, serve, files };
 }
 
 function learnedLines({ corpus }: LoadedRun, { validation }: RunState) {
   return corpus === undefined || validation === undefined ? [] : learned(validation.loss, corpus.unigramEntropy);
 }
 
-function placesOf(dir: string, state: RunState, exported: string): Record<string, string> {
+function placesOf(
+  dir: string,
+  state: RunState,
+  { exported, quantized }: { exported: string; quantized: string },
+): Record<string, string> {
   const { journal, attempts } = runFolders(dir);
   return {
     checkpoint: state.finished?.checkpoint?.path ?? "",
     export: exported,
+    "in W8A8": quantized,
     journal,
     "attempts and logs": attempts,
   };

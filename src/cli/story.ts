@@ -1,5 +1,5 @@
 /**
- * What follows training in `dualgauge run`: export to the other gauge, comparison there, one answer over HTTP.
+ * What follows training in `dualgauge run`: export to the other gauge, W8A8 for its servers, comparison, serving from both pools.
  * Knows: how porting and serving are put together for one run. Does not know: training, options, what is printed.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,14 +8,15 @@ import * as z from "zod";
 import type { RunState } from "../journal/state.ts";
 import { compare } from "../porting/compare.ts";
 import type { CompareReport } from "../porting/compare-report.ts";
+import { openCheckpointSource } from "../porting/convert/checkpoint-source.ts";
+import { convert } from "../porting/convert/convert.ts";
+import { verifyConversion } from "../porting/convert/verify-conversion.ts";
 import { port } from "../porting/port.ts";
-import { createApp } from "../serving/app.ts";
-import { openEmbedded } from "../serving/embedded.ts";
-import { listen } from "../serving/listen.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import { type PoolSpec, poolOrder } from "../spec/run-file.ts";
 import { runFolders } from "../store/run-directory.ts";
 import type { LoadedRun } from "./load-run.ts";
+import { type ServedStory, serveBothPools } from "./story-serve.ts";
 
 /** The pool on whose gauge the export must answer: the one that was named, else the first of another platform. */
 export function targetPool({ file }: LoadedRun, finishedOn: string | undefined): PoolSpec {
@@ -80,63 +81,64 @@ function readExport(path: string): z.infer<typeof Exported> | undefined {
 
 const answerTokens = 32;
 
-/** Compares the trained checkpoint with its export on the run file's prompts, or on its one prompt for serving. */
-export async function compareExport(run: LoadedRun, dir: string, state: RunState): Promise<CompareReport> {
-  const { root, export: exported } = runFolders(dir);
+/** Compares the trained checkpoint with what it became, on the run file's prompts or on its one prompt for serving. */
+export async function compareWith(
+  run: LoadedRun,
+  dir: string,
+  { state, ported }: { state: RunState; ported: string },
+): Promise<CompareReport> {
+  const { root } = runFolders(dir);
   const { port: settings, serve } = run.file;
   let prompts = join(root, "prompts.txt");
   if (settings.prompts !== undefined) prompts = resolve(run.folder, settings.prompts);
   else writeFileSync(prompts, `${serve.prompt}\n`);
-  return compare({ a: state.finished?.checkpoint?.path ?? root, b: exported, prompts, answerTokens });
+  return compare({ a: state.finished?.checkpoint?.path ?? root, b: ported, prompts, answerTokens });
 }
 
-export interface Answer {
-  readonly url: string;
-  readonly model: string;
-  readonly prompt: string;
-  readonly text: string;
-  readonly tokens: number;
-  readonly seconds: number;
+/** W8A8 straight from the trained checkpoint, as the ascend gauge's servers load it; what lies there of the same weights is kept. */
+export async function quantizeRun(dir: string, state: RunState, signal: AbortSignal): Promise<Quantized> {
+  const { quantized: path } = runFolders(dir);
+  const source = await openCheckpointSource(state.finished?.checkpoint?.path ?? dir);
+  if (existsSync(join(path, "port.json")) && !isOf(path, state)) rmSync(path, { recursive: true });
+  const report = await convert({ source, destination: path, format: "w8a8-dynamic", signal });
+  const { problems } = await verifyConversion(path, { signal });
+  if (problems.length > 0) throw new Error(`${path}: ${problems.join("; ")}`);
+  return { path, bytes: report.bytes, tensors: report.tensors, quantizedTensors: report.quantizedTensors };
 }
 
-const Completion = z.object({
-  choices: z.array(z.object({ text: z.string() })).min(1),
-  usage: z.object({ completion_tokens: z.number() }),
+const Origin = z.looseObject({
+  source: z.looseObject({ run: z.string().optional(), step: z.number().optional(), path: z.string() }),
 });
 
-/** Serves the export on the run file's port and asks it one question, as any client would. */
-export async function answerOnce(run: LoadedRun, exported: string, signal: AbortSignal): Promise<Answer> {
-  const { serve, train } = run.file;
-  const backend = await openEmbedded(exported, { name: run.file.name });
-  try {
-    const app = createApp({ backend, now: () => Date.now() / 1000 });
-    const server = await listen(app, { host: serve.host, port: serve.port });
-    try {
-      const started = performance.now();
-      const { prompt, temperature } = serve;
-      const room = Math.max(1, backend.contextTokens - backend.encode(prompt).length);
-      const body = {
-        model: backend.model,
-        prompt,
-        temperature,
-        max_tokens: Math.min(serve.maxTokens, room),
-        seed: train?.seed ?? 0,
-      };
-      const response = await fetch(`${server.url}/v1/completions`, {
-        method: "POST",
-        signal,
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-      });
-      if (!response.ok) throw new Error(`${server.url}/v1/completions: ${response.status} ${await response.text()}`);
-      const { choices, usage } = Completion.parse(await response.json());
-      const seconds = (performance.now() - started) / 1000;
-      const text = choices[0]?.text ?? "";
-      return { url: server.url, model: backend.model, prompt, text, tokens: usage.completion_tokens, seconds };
-    } finally {
-      await server.close({ graceSeconds: 5 });
-    }
-  } finally {
-    await backend.close();
-  }
+function isOf(path: string, state: RunState): boolean {
+  const found = Origin.safeParse(JSON.parse(readFileSync(join(path, "port.json"), "utf8")));
+  return found.success && found.data.source.path === resolve(state.finished?.checkpoint?.path ?? "");
+}
+
+export interface Quantized {
+  readonly path: string;
+  readonly bytes: number;
+  readonly tensors: number;
+  readonly quantizedTensors: number;
+}
+
+/** Serves the checkpoint and its W8A8 form behind one endpoint on the run file's port, and kills one of them under load. */
+export function serveRun(run: LoadedRun, dir: string, state: RunState, signal: AbortSignal): Promise<ServedStory> {
+  const { file } = run;
+  const { serve, train, model } = file;
+  const ported = targetPool(run, state.pool);
+  const trained = file.pools.find(({ name }) => name === state.pool) ?? ported;
+  const room = (model?.max_position_embeddings ?? serve.maxTokens) - serve.prompt.length - 1;
+  const { prompt, temperature, maxTokens } = serve;
+  const { checkpoint } = state.finished ?? {};
+  const pool = ({ name, emulate }: PoolSpec, directory: string) => ({ name, platform: emulate.platform, directory });
+  const isSame = trained.name === ported.name;
+  return serveBothPools({
+    model: file.name,
+    trained: { ...pool(trained, checkpoint?.path ?? dir), name: isSame ? `${trained.name}-trained` : trained.name },
+    ported: pool(ported, runFolders(dir).quantized),
+    listen: { host: serve.host, port: serve.port },
+    ask: { prompt, temperature, maxTokens: Math.max(1, Math.min(maxTokens, room)), seed: train?.seed ?? 0 },
+    signal,
+  });
 }

@@ -37,3 +37,10 @@ export function writeFully(file: number, bytes: Uint8Array): void {
 export function systemErrorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
+
+/** Full, over quota, read-only, or failing: a person may mend it while what runs goes on. */
+const storageErrors: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO"]);
+
+export function isStorageError(error: unknown): boolean {
+  return storageErrors.has(systemErrorCode(error) ?? "");
+}

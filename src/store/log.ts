@@ -54,8 +54,14 @@ export function openLog({ run, state: initial, now, write, onEvent }: LogOptions
         events.map((event) => `${JSON.stringify(ordered(event))}\n`).join(""),
         events.some((event) => intentTypes.has(event.type)),
       );
+      let shown = state;
       state = next;
-      for (const event of events) onEvent?.(event, state);
+      // Whoever tells the run needs the state after each event, not after all of them.
+      if (onEvent !== undefined)
+        for (const event of events) {
+          shown = reduce([event], shown);
+          onEvent(event, shown);
+        }
       return events;
     },
   };

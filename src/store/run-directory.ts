@@ -18,6 +18,8 @@ export interface RunFolders {
   readonly checkpoints: string;
   readonly quarantine: string;
   readonly export: string;
+  /** The same model in W8A8, as the ascend gauge's servers load it. */
+  readonly quantized: string;
   readonly cache: string;
 }
 
@@ -32,6 +34,7 @@ export function runFolders(dir: string): RunFolders {
     checkpoints: join(root, "checkpoints"),
     quarantine: join(root, "quarantine"),
     export: join(root, "export"),
+    quantized: join(root, "export-w8a8"),
     cache: join(root, "cache"),
   };
 }

@@ -93,8 +93,9 @@ async function runAgent(order: AgentOrder): Promise<void> {
       endWhenEmpty();
     });
     child.once("exit", (code, signal) => exited(rank, code, signal));
-    if (child.pid === undefined) continue;
+    // Also one without a process: that it could not start is told in a moment, and the attempt must not have ended by then.
     living.set(rank, child);
+    if (child.pid === undefined) continue;
     say({ ev: "spawned", rank, pid: child.pid, startTicks: identify(child.pid)?.startTicks ?? 0 });
   }
   starting = false;

@@ -26,7 +26,7 @@ function detectEnd(view: View, rank: RankView): Finding[] {
 }
 
 function detectAgent(view: View): Finding[] {
-  if (view.agentEnded !== "stopped" && (view.agentEnded !== undefined || view.agent !== "gone")) return [];
+  if (view.agentEnded === undefined && view.agent !== "gone") return [];
   const base = { ...plainFinding, rank: null, step: nextStep(view), detectedBy: "agent", kind: "agent-lost" } as const;
   if (view.agentEnded === "stopped") {
     return [{ ...base, why: "the agent was told to stop by somebody else", evidence: ["ended: stopped"] }];

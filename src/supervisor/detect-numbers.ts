@@ -25,31 +25,28 @@ function streak(view: View, policy: Failover): number {
   );
 }
 
-/** A loss above `lossSpikeFactor` × the median of the 32 losses before it; each step is reported once in a run. */
+/**
+ * Losses above `lossSpikeFactor` × the median of the 32 losses before each; a step is reported once in a run. All that are kept
+ * are looked at: several steps may have been completed since the last look.
+ */
 export function detectLossSpike(view: View, state: RunState, policy: Failover): Finding[] {
   const losses = view.losses.values();
-  const newest = losses.at(-1);
-  if (newest === undefined || losses.length <= lossHistory) return [];
-  // After a restart, losses of later steps are known already; they say nothing about an earlier one.
-  const before = losses.slice(-33, -1).filter(({ step }) => step < newest.step);
-  if (before.length < lossHistory) return [];
-  const usual = median(before.map(({ loss }) => loss)) ?? 0;
-  if (!(newest.loss > policy.lossSpikeFactor * usual) || usual <= 0) return [];
-  if (state.faults.some(({ detected }) => detected.kind === "loss-spike" && detected.step === newest.step)) return [];
-  const why = `the loss jumped to ${newest.loss.toPrecision(4)} at step ${newest.step}`;
-  const evidence = [`loss ${newest.loss}, median of the steps before ${usual}`];
-  return [
-    {
-      ...plainFinding,
-      kind: "loss-spike",
-      rank: null,
-      step: newest.step,
-      detectedBy: "loss",
-      since: view.lastProgressAt,
-      why,
-      evidence,
-    },
-  ];
+  if (losses.length <= lossHistory) return [];
+  // Hardly ever is one high enough above the lowest to be worth a median.
+  const worthwhile = policy.lossSpikeFactor * Math.max(0, Math.min(...losses.map(({ loss }) => loss)));
+  return losses.flatMap(({ step, loss }, index) => {
+    if (index < lossHistory || !(loss > worthwhile)) return [];
+    // After a restart, losses of later steps are known already; they say nothing about an earlier one.
+    const before = losses.slice(Math.max(0, index - 32), index).filter((earlier) => earlier.step < step);
+    if (before.length < lossHistory) return [];
+    const usual = median(before.map((earlier) => earlier.loss)) ?? 0;
+    if (!(loss > policy.lossSpikeFactor * usual) || usual <= 0) return [];
+    if (state.faults.some(({ detected }) => detected.kind === "loss-spike" && detected.step === step)) return [];
+    const why = `the loss jumped to ${loss.toPrecision(4)} at step ${step}`;
+    const evidence = [`loss ${loss}, median of the steps before ${usual}`];
+    const since = view.lastProgressAt;
+    return [{ ...plainFinding, kind: "loss-spike", rank: null, step, detectedBy: "loss", since, why, evidence }];
+  });
 }
 
 /**

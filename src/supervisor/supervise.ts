@@ -3,7 +3,7 @@
  * Knows: the order of these. Does not know: what is detected (detect), decided (decide) or done (act). It may die at any moment;
  * the next one replays the journal, looks at what really lives, and goes on.
  */
-import { systemErrorCode } from "../host/files.ts";
+import { isStorageError, systemErrorCode } from "../host/files.ts";
 import type { EventDraft } from "../journal/event.ts";
 import type { RunState } from "../journal/state.ts";
 import type { Observation } from "../launcher/launcher.ts";
@@ -12,7 +12,7 @@ import { act, carry, endAttempt } from "./act.ts";
 import { decide } from "./decide.ts";
 import { detect } from "./detect.ts";
 import { facts, inParts } from "./facts.ts";
-import { createView, look, type View } from "./view.ts";
+import { createView, forgetSilence, look, type View } from "./view.ts";
 import type { World } from "./world.ts";
 
 /** Between two looks when nothing wakes the supervisor earlier; the end of a process always does. */
@@ -116,7 +116,13 @@ function watch(world: World, memory: Memory): void {
   look(view, now, (rank) => launcher.lastLines(attempt.epoch, rank));
   write(world, memory, facts(now, log.state(), policy));
   // Nothing is concluded from half a look.
-  if (memory.unwritten.length === 0 && later === undefined) write(world, memory, detect(view, log.state(), policy));
+  if (memory.unwritten.length > 0 || later !== undefined) return;
+  const found = detect(view, log.state(), policy);
+  write(world, memory, found);
+  if (found.length === 0 || memory.unwritten.length === 0) return;
+  // Where the journal finds no space, workers find none to say that they are well: their silence meanwhile says nothing.
+  memory.unwritten = [];
+  forgetSilence(view);
 }
 
 /** Appends, or keeps the facts while the disk is full: without a journal nothing is decided and nothing is done. */
@@ -146,15 +152,12 @@ async function carryOut(world: World, memory: Memory, signal: AbortSignal): Prom
     } catch (error) {
       // The intent is decided anew from the same state when there is space.
       const code = systemErrorCode(error);
-      if (code === undefined || !storageErrors.has(code)) throw error;
+      if (code === undefined || !isStorageError(error)) throw error;
       waitForStorage(world, memory, code);
       return;
     }
   }
 }
-
-/** Full, over quota, read-only, or failing: a person may mend it while the workers go on. */
-const storageErrors = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO"]);
 
 /** BadInput once the storage could not be written for long enough. */
 function waitForStorage({ clock }: World, memory: Memory, code: string): void {
@@ -171,7 +174,7 @@ async function atOnce<T>(doing: Promise<T>): Promise<T> {
     return await doing;
   } catch (error) {
     const code = systemErrorCode(error);
-    if (code === undefined || !storageErrors.has(code)) throw error;
+    if (code === undefined || !isStorageError(error)) throw error;
     throw new BadInput(
       `the run's directory: cannot be written (${code}); free space or mend it, then run the same command`,
     );

@@ -173,6 +173,12 @@ function lookAtProcesses(view: View, processes: Observation["processes"]): void 
   }
 }
 
+/** The time without a step so far does not count: it could not be seen. */
+export function forgetSilence(view: View): void {
+  view.silentSeconds = 0;
+  view.symptomSeconds = undefined;
+}
+
 /** In rank order, whatever the order in which they came. */
 export function byRank(ranks: ReadonlySet<RankView>): RankView[] {
   return ranks.size === 0 ? [] : [...ranks].sort((a, b) => a.rank - b.rank);

@@ -107,14 +107,16 @@ export const matrix = [
   {
     id: "eio",
     title: "EIO",
-    real: { how: "strace -e inject=write:error=EIO on the journal's file descriptor" },
+    real: { how: "strace answers EIO to every write to the journal for 3 s" },
     simulated: "the journal's storage answers EIO for 3 s, and the disk tier once",
     ...{ detectedBy: ["journal", "worker"], kinds: ["no-space"], actions: ["wait", "retry"], ends: "finished" },
   },
   {
     id: "read-only",
     title: "read-only filesystem",
-    real: { how: "run directory on a tmpfs remounted read-only, then read-write" },
+    real: {
+      how: "strace answers EROFS to every write to the journal for 5 s (a mount with open files refuses to become read-only)",
+    },
     simulated: "the journal's storage answers EROFS for 10 s",
     ...{ detectedBy: ["journal"], kinds: [], actions: ["wait"], ends: "finished" },
   },
@@ -183,7 +185,7 @@ export const matrix = [
   {
     id: "blind",
     title: "supervisor partitioned from its workers",
-    real: { how: "the folder of the workers' events is made unreadable for a while" },
+    real: { how: "strace answers EIO to every read of a worker's events for 3 s" },
     simulated: "nothing of the attempt can be read for 30 s while it trains on",
     ...{ detectedBy: ["blind"], kinds: [], actions: ["none"], ends: "finished" },
   },
@@ -304,8 +306,8 @@ export const matrix = [
     real: { how: "another process listens on the attempt's port" },
     simulated: "the first launch is refused with EADDRINUSE",
     ...{
-      detectedBy: ["launch", "exit"],
-      kinds: ["launch-failed", "process-exit"],
+      detectedBy: ["launch", "exit", "worker"],
+      kinds: ["launch-failed", "process-exit", "link-down"],
       actions: ["restart"],
       ends: "finished",
     },

@@ -29,6 +29,56 @@ export function portLines(
   ];
 }
 
+export function quantizedLines(report: {
+  path: string;
+  bytes: number;
+  tensors: number;
+  quantizedTensors: number;
+}): Line[] {
+  const what = `${bytes(report.bytes)}, ${report.quantizedTensors} of ${count(report.tensors, "tensor")} in signed bytes with a scale a row, read back and verified`;
+  return hanging("  w8a8       ", what, "good");
+}
+
+export interface ServedFigures {
+  readonly canary: {
+    readonly percent: number;
+    readonly samples: number;
+    readonly agreement: number;
+    readonly selfAgreement: number;
+    readonly rolledBack: string | null;
+  };
+  readonly load: {
+    readonly requests: number;
+    readonly atOnce: number;
+    readonly failed: number;
+    readonly seconds: number;
+    readonly killed: string;
+    readonly killedAfter: number;
+    readonly continued: number;
+    readonly byBackend: Readonly<Record<string, number>>;
+  };
+}
+
+/** The canary's figures, and what came of the requests while a pool was killed. */
+export function servedLines({ canary, load }: ServedFigures): Line[] {
+  const share = (part: number): string => `${(part * 100).toFixed(0)} %`;
+  const agreed = `${canary.percent} % of conversations; ${count(canary.samples, "sample")} agree to ${share(canary.agreement)} with the trained pool's texts, which agree to ${share(canary.selfAgreement)} with themselves`;
+  const answered = Object.entries(load.byBackend).map(([name, answers]) => `${answers} by ${name}`);
+  const failed = `${load.failed} of ${count(load.requests, "request")} failed, ${load.atOnce} at once, in ${seconds(load.seconds)}`;
+  return [
+    ...hanging("  canary     ", agreed),
+    canary.rolledBack === null
+      ? line("  promoted   the ported model takes its full share", "good")
+      : line(`  rolled back: ${canary.rolledBack}`, "bad"),
+    ...hanging("  killed     ", `SIGKILL to pool ${load.killed}'s server after ${count(load.killedAfter, "answer")}`),
+    ...hanging("  outcome    ", failed, load.failed === 0 ? "good" : "bad"),
+    ...hanging(
+      "             ",
+      `${count(load.continued, "answer")} went on in the middle on the other pool; since the start answered: ${answered.join(", ")}`,
+    ),
+  ];
+}
+
 export interface Parity {
   readonly verdict: string;
   readonly reasons: readonly string[];
@@ -39,7 +89,7 @@ export interface Parity {
   readonly prompts: readonly { readonly greedyDivergence: { readonly at: number; readonly nearTie: boolean } | null }[];
 }
 
-export function parityLines(report: Parity, pool: PoolSpec): Line[] {
+export function parityLines(report: Parity, what: string, pool: PoolSpec): Line[] {
   const parted = report.prompts.flatMap(({ greedyDivergence }, index) =>
     greedyDivergence === null
       ? []
@@ -49,7 +99,7 @@ export function parityLines(report: Parity, pool: PoolSpec): Line[] {
   return [
     ...hanging(
       "  verdict    ",
-      `${report.verdict}: trained checkpoint against its export on the gauge of ${gauge(pool)}`,
+      `${report.verdict}: trained checkpoint against ${what} on the gauge of ${gauge(pool)}`,
       report.verdict === "different" ? "bad" : "good",
     ),
     ...hanging(
