@@ -12,7 +12,12 @@ import { embed, head, type ModelGraph } from "./model-graph.ts";
  * Rows that a call must have a multiple of, so that no row depends on its batch mates, to the bit. The runtime multiplies a single
  * row by another kernel than several, and its sigmoid differs between whole vectors and what they leave over.
  */
-export function rowMultiple({ intermediate_size, n_routed_experts, moe_intermediate_size, n_shared_experts }: DeepseekConfig): number {
+export function rowMultiple({
+  intermediate_size,
+  n_routed_experts,
+  moe_intermediate_size,
+  n_shared_experts,
+}: DeepseekConfig): number {
   const shared = (moe_intermediate_size ?? 0) * (n_shared_experts ?? 0);
   return wholeVectors([intermediate_size, n_routed_experts ?? 0, shared]);
 }
@@ -52,13 +57,19 @@ export function buildExtend(model: ModelGraph): void {
   const [zero, never] = [f.scalar(graph, 0), f.scalar(graph, Number.NEGATIVE_INFINITY)];
   const overCache = f.reshape(f.where(held, zero, never), [batch, 1, past]);
   const overNew = f.reshape(f.where(future, never, zero), [1, length, length]);
-  const seen = f.concat(
-    [f.expand(overCache, [batch, length, past]), f.expand(overNew, [batch, length, length])],
-    2,
-  );
+  const seen = f.concat([f.expand(overCache, [batch, length, past]), f.expand(overNew, [batch, length, length])], 2);
   const perHead = f.expand(f.reshape(seen, [batch, length, 1, keys]), [batch, length, heads, keys]);
   const mask = f.reshape(perHead, [batch, `${heads}*${length}`, keys]);
-  const context = { ...model, batch, length, rows, rotary, mask, expertCapacity: undefined, slotMultiple: slotMultiple(config) };
+  const context = {
+    ...model,
+    batch,
+    length,
+    rows,
+    rotary,
+    mask,
+    expertCapacity: undefined,
+    slotMultiple: slotMultiple(config),
+  };
   let x = embed(model, tokens, rows);
   caches.forEach((cache, layer) => {
     const { output, newCache } = decodeBlock(context, layer, x, cache);
