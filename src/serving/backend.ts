@@ -44,7 +44,7 @@ export interface ScoredToken extends TokenReading {
 export interface Piece extends ScoredToken {
   /** Set on the last piece: `stop` when the model ended its text (`bytes` is empty then), `length` at `maxTokens`. */
   readonly finish?: "stop" | "length";
-  /** On the first piece, where asked for: the prompt's tokens from the second on. */
+  /** On the first piece, where asked for: the prompt's tokens; the first has a logprob of NaN, because nothing comes before it. */
   readonly prompt?: readonly ScoredToken[];
 }
 

@@ -41,6 +41,7 @@ async function openEngine({ path, name, threads }: EngineSetup): Promise<Engine>
     const sampler = await Sampler.open({ config, programs: deepseekV3(config), parameters, threads });
     const reading = ({ token, logprob }: TokenProbability): TokenReading => ({ token, logprob, bytes: bytesOf(token) });
     const scored = (choice: Choice): ScoredToken => ({ ...reading(choice), top: (choice.top ?? []).map(reading) });
+    const unscored = (token: number): ScoredToken => ({ token, logprob: Number.NaN, bytes: bytesOf(token), top: [] });
     const stopTokens = tokenizer.eos === undefined ? [] : [tokenizer.eos];
     return {
       facts: { model: name ?? nameOf(model), kind, path: model.path, config, tokenizer: model.tokenizer },
@@ -48,7 +49,11 @@ async function openEngine({ path, name, threads }: EngineSetup): Promise<Engine>
         const options = { ...settings, stopTokens, ...(logitBias && { logitBias: new Map(logitBias) }) };
         for await (const token of sampler.generate(prompt, options, { stream: `${stream ?? 0}`, signal })) {
           const { finish, prompt: before } = token;
-          yield { ...scored(token), ...(finish && { finish }), ...(before && { prompt: before.map(scored) }) };
+          yield {
+            ...scored(token),
+            ...(finish && { finish }),
+            ...(before && { prompt: [unscored(prompt[0] ?? 0), ...before.map(scored)] }),
+          };
         }
       },
       close: () => sampler.close(),
