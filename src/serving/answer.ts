@@ -2,6 +2,7 @@
  * Answers one request from a backend: all texts at once, or as they come as server-sent events.
  * Knows: prompts in order, stop sequences, usage, abandonment. Does not know: which of the two request kinds it answers (documents).
  */
+import { setMaxListeners } from "node:events";
 import type { Backend, Generation, Piece } from "./backend.ts";
 import { type Answer, type Format, type Logprobs, type Usage, usage } from "./documents.ts";
 import { OpenAiError } from "./openai-error.ts";
@@ -23,6 +24,7 @@ export async function wholeAnswer(backend: Backend, job: Job, signal: AbortSigna
   // When one fails the others need not go on.
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
+  setMaxListeners(0, either); // one for each choice
   let tokens = 0;
   const one = async (choice: Generation): Promise<Emission> => {
     const parts: Emission[] = [];

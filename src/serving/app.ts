@@ -27,6 +27,7 @@ export interface AppOptions {
 const defaults = { places: 1, waitingMax: 256, bodyBytesMax: 4 * 2 ** 20, completionTokens: 16, chatTokens: 256 };
 
 const retryAfterSeconds = 1;
+const choicesMax = 128;
 
 export function createApp(options: AppOptions): Hono {
   const { backend, now } = options;
@@ -116,6 +117,9 @@ export function createApp(options: AppOptions): Hono {
     request: CompletionRequest | ChatRequest,
     { stops, logprobs }: { stops: readonly string[]; logprobs: Logprobs },
   ): Promise<Response> {
+    if (choices.length > choicesMax) {
+      throw new OpenAiError(400, `n × prompts is ${choices.length}; give at most ${choicesMax}`, { param: "n" });
+    }
     const id = `${format.prefix}-${draw.uint32().toString(16).padStart(8, "0")}${draw.uint32().toString(16).padStart(8, "0")}`;
     const answer = { id, model: backend.model, created: Math.floor(now()) };
     const includeUsage = request.stream_options?.include_usage ?? false;
