@@ -15,7 +15,7 @@ const config = DeepseekConfig.parse({
 });
 const promptTokens = 64;
 const answerTokens = 64;
-const rounds = 3;
+const rounds = 5;
 
 const programs = deepseekV3(config);
 const draw = random(1, "bench/serving");
@@ -54,14 +54,21 @@ const rows = [];
 for (const streams of [1, 8, 64]) {
   const runs = [];
   for (let round = 0; round < rounds; round++) {
-    const prompts = Array.from({ length: streams }, () => promptOf(promptTokens));
+    const prompts = Array.from({ length: Math.max(4, streams) }, () => promptOf(promptTokens));
     // One at a time is asked fewer times: its speed does not depend on how many follow.
     const one = await timed(async () => {
       const answers = [];
       for (const prompt of prompts.slice(0, 4)) answers.push(await answer(prompt));
       return answers;
     });
-    const all = await timed(() => Promise.all(prompts.map((prompt) => answer(prompt))));
+    // As many answers on both sides at least, so that a moment's noise weighs alike.
+    const all = await timed(async () => {
+      const answers = [];
+      for (let done = 0; done < Math.max(4, streams); done += streams) {
+        answers.push(...(await Promise.all(prompts.slice(0, streams).map((prompt) => answer(prompt)))));
+      }
+      return answers;
+    });
     const firsts = all.answers.map(({ first }) => first);
     runs.push({
       one: one.perSecond,
