@@ -179,7 +179,7 @@ async function measureDecode(workload, batch, frozen) {
   const sampling = { maxTokens: batch === 1 ? 200 : 100, temperature: 1, topP: 1, seed: 1 };
   const run = async (stream) => {
     let [count, from, cpu] = [0, 0, 0];
-    for await (const _ of sampler.generate([1, 2, 3, 4, 5, 6, 7, 8], sampling, stream)) {
+    for await (const _ of sampler.generate([1, 2, 3, 4, 5, 6, 7, 8], sampling, { stream })) {
       if (count++ === 0) [from, cpu] = [performance.now(), cpuSeconds()];
     }
     return { tokens: count - 1, seconds: (performance.now() - from) / 1000, cpuSeconds: cpuSeconds() - cpu };

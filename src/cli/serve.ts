@@ -122,7 +122,7 @@ function announce({ url, gateway }: ServedFleet, options: Options): void {
 
 /** One embedded backend is a fleet of one. */
 function fleetOf(directory: string): FleetFile {
-  const backends = [{ name: "embedded", directory, platform: "cpu", engine: "embedded", capacity: 8 }];
+  const backends = [{ name: "embedded", directory, platform: "cpu", engine: "embedded", capacity: 64 }];
   return parseFleetFile({ backends, drainSeconds: 10 }, directory);
 }
 

@@ -1,96 +1,105 @@
 /**
- * The compressed caches of the sequences that are decoded together, in rows of one buffer per layer.
- * Knows: rows, capacity, how rows move when one leaves. Does not know: sessions, sampling.
+ * The compressed caches of sequences that are decoded together: rows of one length in one buffer per layer.
+ * Knows: rows, who holds which, how rows move when one leaves. Does not know: sessions, sampling, other lengths.
  */
 import type { HostTensor } from "./session.ts";
 
-/** Rows grow in steps of so many tokens, so that buffers are seldom copied and shapes seldom change. */
-const growth = 64;
+/**
+ * Cache rows that a sequence of `tokens` has: a power of two, so that its shapes depend on itself alone and not on the longest of its
+ * batch, while few batches exist at a time.
+ */
+export function cacheRows(tokens: number): number {
+  let rows = 64;
+  while (rows < tokens) rows *= 2;
+  return rows;
+}
 
-export class DecodeBatch {
-  /** Sequences held; they are rows 0 to count − 1. */
-  count = 0;
-  readonly #layers: number;
+export class DecodeBatch<Member> {
+  /** Who holds row 0, 1, … */
+  readonly members: Member[] = [];
+  /** Tokens that a row holds. */
+  readonly capacity: number;
   readonly #width: number;
-  #capacity = 0;
+  readonly #multiple: number;
   #rows = 0;
-  #buffers: Float32Array[] = [];
+  #buffers: Float32Array[];
   #tensors: HostTensor[] | undefined;
 
-  constructor(shape: { readonly layers: number; readonly width: number }) {
-    this.#layers = shape.layers;
+  /** `multiple`: the number of rows that `tensors` gives is rounded up to a multiple of it. */
+  constructor(shape: { layers: number; width: number; capacity: number; multiple: number }) {
+    this.capacity = shape.capacity;
     this.#width = shape.width;
+    this.#multiple = shape.multiple;
+    this.#buffers = Array.from({ length: shape.layers }, () => new Float32Array(0));
   }
 
-  /** Adds a row with the first `length` entries of `source` row `sourceRow` (one tensor [rows, longest, width] per layer); returns its index. */
-  add(source: readonly HostTensor[], sourceRow: number, length: number): number {
-    const row = this.count;
-    this.#reserve(row + 1, length + 1);
-    this.count = row + 1;
+  /** Members, and the rows that only fill up. */
+  get rows(): number {
+    return Math.ceil(this.members.length / this.#multiple) * this.#multiple;
+  }
+
+  /** Adds a row that begins with `values`, one [tokens · width] per layer. */
+  add(member: Member, values: readonly Float32Array[]): void {
+    const at = this.members.length * this.capacity * this.#width;
+    this.members.push(member);
+    this.#reserve();
     this.#tensors = undefined;
     this.#buffers.forEach((buffer, layer) => {
-      const { data, shape } = floats(source[layer]);
-      const from = sourceRow * shape[1]! * this.#width;
-      buffer.set(data.subarray(from, from + length * this.#width), row * this.#capacity * this.#width);
+      buffer.set(values[layer]!, at);
     });
-    return row;
   }
 
-  /** Writes the newest entry of each row (one tensor [count, 1, width] per layer) at its position. */
+  /** The first `length` entries of a row, one [length · width] per layer; views that the next change makes stale. */
+  read(row: number, length: number): Float32Array[] {
+    const at = row * this.capacity * this.#width;
+    return this.#buffers.map((buffer) => buffer.subarray(at, at + length * this.#width));
+  }
+
+  /** Writes the newest entry of each row (one tensor [rows, 1, width] per layer) at its position. */
   append(fresh: readonly HostTensor[], positions: readonly number[]): void {
-    this.#reserve(this.count, Math.max(...positions) + 2);
     this.#buffers.forEach((buffer, layer) => {
-      const { data } = floats(fresh[layer]);
+      const data = floats(fresh[layer]);
       positions.forEach((position, row) => {
         const entry = data.subarray(row * this.#width, (row + 1) * this.#width);
-        buffer.set(entry, (row * this.#capacity + position) * this.#width);
+        buffer.set(entry, (row * this.capacity + position) * this.#width);
       });
     });
   }
 
-  /** Removes a row; the last row takes its place. */
+  /** Removes a row; the last row takes its place. The values are wiped: what is not finite would spread, even weighted by 0. */
   remove(row: number): void {
-    const last = this.count - 1;
-    const size = this.#capacity * this.#width;
-    for (const buffer of this.#buffers) buffer.copyWithin(row * size, last * size, (last + 1) * size);
-    this.count = last;
+    const last = this.members.length - 1;
+    const size = this.capacity * this.#width;
+    for (const buffer of this.#buffers) {
+      if (row < last) buffer.copyWithin(row * size, last * size, (last + 1) * size);
+      buffer.fill(0, last * size, (last + 1) * size);
+    }
+    const moved = this.members.pop()!;
+    if (row < last) this.members[row] = moved;
     this.#tensors = undefined;
   }
 
-  clear(): void {
-    this.count = 0;
-    this.#tensors = undefined;
-  }
-
-  /** One tensor [count, capacity, width] per layer: the buffers themselves, the same objects until a shape changes. */
+  /** One tensor [rows, capacity, width] per layer: the buffers themselves, the same objects until a row comes or goes. */
   tensors(): readonly HostTensor[] {
-    const size = this.count * this.#capacity * this.#width;
-    const shape = [this.count, this.#capacity, this.#width];
+    const shape = [this.rows, this.capacity, this.#width];
+    const size = this.rows * this.capacity * this.#width;
     this.#tensors ??= this.#buffers.map((buffer) => ({ shape, data: buffer.subarray(0, size) }));
     return this.#tensors;
   }
 
-  #reserve(rows: number, length: number): void {
-    if (rows <= this.#rows && length <= this.#capacity) return;
-    const capacity = Math.max(this.#capacity, Math.ceil(length / growth) * growth);
-    const room = rows <= this.#rows ? this.#rows : Math.max(rows, 2 * this.#rows);
-    const before = this.#buffers;
-    this.#buffers = Array.from({ length: this.#layers }, (_, layer) => {
-      const buffer = new Float32Array(room * capacity * this.#width);
-      for (let row = 0; row < this.count; row++) {
-        const from = row * this.#capacity * this.#width;
-        const old = before[layer]!.subarray(from, from + this.#capacity * this.#width);
-        buffer.set(old, row * capacity * this.#width);
-      }
+  #reserve(): void {
+    if (this.rows <= this.#rows) return;
+    this.#rows = Math.max(this.rows, 2 * this.#rows);
+    this.#buffers = this.#buffers.map((before) => {
+      const buffer = new Float32Array(this.#rows * this.capacity * this.#width);
+      buffer.set(before);
       return buffer;
     });
-    this.#capacity = capacity;
-    this.#rows = room;
-    this.#tensors = undefined;
   }
 }
 
-function floats(tensor: HostTensor | undefined): { data: Float32Array; shape: readonly number[] } {
-  if (!(tensor?.data instanceof Float32Array)) throw new Error("a cache must be float32");
-  return { data: tensor.data, shape: tensor.shape };
+/** The numbers of a float32 tensor. */
+export function floats(tensor: HostTensor | undefined): Float32Array {
+  if (!(tensor?.data instanceof Float32Array)) throw new Error("caches and logits must be float32");
+  return tensor.data;
 }

@@ -52,6 +52,9 @@ export interface TensorSpec {
  * - `decode`: inputs `tokens` int64 [batch, 1], `position` int64 [batch] (tokens before this one), `cache/<layer>` [batch, past, …] of
  *   which rows at and after `position` are not looked at, so that a buffer may be longer than what it holds; outputs `logits`
  *   float32 [batch, vocab_size] and `newCache/<layer>` float32 [batch, 1, …], which the caller writes at row `position`.
+ * - `extend`: decode for any number of new tokens, all sizes dynamic: inputs `tokens` int64 [batch, length], `position` int64 [batch],
+ *   `cache/<layer>` as in decode, and `wanted` int64 [count], rows of [batch · length]; outputs `logits` float32 [count, vocab_size]
+ *   of those rows and `newCache/<layer>` float32 [batch, length, …]. Tokens may be padded on the right with any token.
  */
 export interface ModelPrograms {
   readonly parameters: readonly ParameterSpec[];
@@ -61,4 +64,5 @@ export interface ModelPrograms {
   logprob(fixed?: { batch: number; length: number }): Program;
   prefill(fixed?: { batch: number; length: number }): Program;
   decode(fixed?: { batch: number; past: number }): Program;
+  extend(): Program;
 }

@@ -64,7 +64,7 @@ test("sequences that join and leave a batch get what they get alone", async () =
   const prompts = [[2], [7, 7, 7, 7], [1, 2, 3], [7, 7, 7, 7], [9, 8]];
   const limits = [12, 3, 7, 5, 12];
   const run = (i: number) =>
-    collect(sampler.generate(prompts[i]!, { ...greedy, maxTokens: limits[i]!, temperature: 0.7 }, `${i}`));
+    collect(sampler.generate(prompts[i]!, { ...greedy, maxTokens: limits[i]!, temperature: 0.7 }, { stream: `${i}` }));
   const together = await Promise.all(prompts.map((_, i) => run(i)));
   for (const [i, tokens] of together.entries()) {
     expect(ids(await run(i))).toEqual(ids(tokens));
@@ -74,7 +74,7 @@ test("sequences that join and leave a batch get what they get alone", async () =
 
 test("the seed and the stream decide the draw", async () => {
   const run = (seed: number, stream?: string) =>
-    collect(sampler.generate([5], { ...greedy, seed, temperature: 1.5 }, stream)).then(ids);
+    collect(sampler.generate([5], { ...greedy, seed, temperature: 1.5 }, { ...(stream && { stream }) })).then(ids);
   expect(await run(1)).toEqual(await run(1));
   expect(await run(2)).not.toEqual(await run(1));
   expect(await run(1, "other")).not.toEqual(await run(1));

@@ -15,38 +15,63 @@ export interface Choice extends TokenProbability {
   readonly top?: readonly TokenProbability[];
 }
 
+export interface TokenChoiceOptions {
+  /** ≥ 0; 0 takes the most likely token (the lower index among equals). */
+  readonly temperature: number;
+  /** In (0, 1]: the fewest most likely tokens whose probabilities sum to at least it (Holtzman et al. 2020, https://arxiv.org/abs/1904.09751). */
+  readonly topP: number;
+  /** Only so many most likely tokens. */
+  readonly topK?: number;
+  /** Only tokens at least so likely as a share of the most likely one (Nguyen et al. 2024, https://arxiv.org/abs/2407.01082). */
+  readonly minP?: number;
+  /** How many of the likeliest tokens are reported in `top` (default none). */
+  readonly topLogprobs?: number;
+}
+
 /**
- * `temperature` ≥ 0, where 0 takes the most likely token (the lower index among equals); `topP` in (0, 1] keeps the fewest
- * most likely tokens whose probabilities sum to at least it (Holtzman et al. 2020, https://arxiv.org/abs/1904.09751).
- * Throws Error on logits that are not finite, because what follows would be noise.
+ * Chooses from `logits`, and reports probabilities of `model`, the logits before anybody's bias (default: the same). `minP`, then
+ * `topK`, then `topP` narrow what is drawn from. Throws Error on logits that are not finite, because what follows would be noise.
  */
 export function chooseToken(
   logits: Float32Array,
-  options: { readonly temperature: number; readonly topP: number; readonly topLogprobs?: number },
+  options: TokenChoiceOptions,
   draw: Random,
+  model: Float32Array = logits,
 ): Choice {
-  const { temperature, topP, topLogprobs = 0 } = options;
+  const { temperature, topP, topK = logits.length, minP = 0 } = options;
   let best = 0;
   for (let token = 0; token < logits.length; token++) {
     const logit = logits[token]!;
     if (!Number.isFinite(logit)) throw new Error(`the logit of token ${token} is ${logit}`);
     if (logit > logits[best]!) best = token;
   }
+  if (temperature === 0) return readToken(model, best, options);
+
   const max = logits[best]!;
+  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - max) / temperature));
+  const narrow = topP < 1 || topK < logits.length || minP > 0;
+  const token = narrow ? fromNucleus(weights, { topP, topK, minP }, draw) : fromWeights(weights, draw);
+  return readToken(model, token, options);
+}
+
+/** How likely `token` is by `logits`, with the likeliest tokens where asked for. */
+export function readToken(
+  logits: Float32Array,
+  token: number,
+  { topLogprobs = 0 }: Pick<TokenChoiceOptions, "topLogprobs">,
+): Choice {
+  let max = Number.NEGATIVE_INFINITY;
+  for (const logit of logits) max = Math.max(max, logit);
   let total = 0;
   for (const logit of logits) total += Math.exp(logit - max);
-  const logprobOf = (token: number): number => logits[token]! - max - Math.log(total);
-  const choice = (token: number): Choice => ({
+  const logprobOf = (other: number): number => logits[other]! - max - Math.log(total);
+  return {
     token,
     logprob: logprobOf(token),
     ...(topLogprobs > 0 && {
       top: likeliest(logits, topLogprobs).map((other) => ({ token: other, logprob: logprobOf(other) })),
     }),
-  });
-  if (temperature === 0) return choice(best);
-
-  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - max) / temperature));
-  return choice(topP < 1 ? fromNucleus(weights, topP, draw) : fromWeights(weights, draw));
+  };
 }
 
 /** The `count` tokens of the highest logits, best first, the lower index among equals. */
@@ -74,15 +99,23 @@ function fromWeights(weights: Float64Array, draw: Random): number {
   return last; // rounding left a crumb of `rest`
 }
 
-function fromNucleus(weights: Float64Array, topP: number, draw: Random): number {
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  // All tokens below this floor together weigh less than 1 − topP, so none is in the nucleus; that spares a full sort.
-  const floor = ((1 - topP) * total) / weights.length;
+function fromNucleus(
+  weights: Float64Array,
+  { topP, topK, minP }: { readonly topP: number; readonly topK: number; readonly minP: number },
+  draw: Random,
+): number {
+  const all = weights.reduce((sum, weight) => sum + weight, 0);
+  // All tokens below this floor together weigh less than 1 − topP, so none is in the nucleus; that spares a full sort. The
+  // likeliest weighs 1.
+  const floor = Math.max(((1 - topP) * all) / weights.length, minP);
   const candidates: number[] = [];
   weights.forEach((weight, token) => {
     if (weight >= floor) candidates.push(token);
   });
   candidates.sort((a, b) => weights[b]! - weights[a]! || a - b);
+  candidates.splice(topK);
+  const isNarrowed = topK < weights.length || minP > 0;
+  const total = isNarrowed ? candidates.reduce((sum, token) => sum + weights[token]!, 0) : all;
   let mass = 0;
   let size = 0;
   while (size < candidates.length && mass < topP * total) mass += weights[candidates[size++]!]!;

@@ -8,7 +8,7 @@ import { random } from "../spec/random.ts";
 import { answerChunks, type Job, wholeAnswer } from "./answer.ts";
 import type { Backend, Generation } from "./backend.ts";
 import { chatPrompt, chatStops } from "./chat-template.ts";
-import { chatFormat, completionFormat, type Format } from "./documents.ts";
+import { chatFormat, completionFormat, type Format, type Logprobs } from "./documents.ts";
 import { OpenAiError } from "./openai-error.ts";
 import { createQueue } from "./queue.ts";
 import { ChatRequest, CompletionRequest, parseRequest } from "./requests.ts";
@@ -19,12 +19,15 @@ export interface AppOptions {
   readonly now: () => number;
   /** Requests answered at once. */
   readonly places?: number;
-  /** Requests that may wait for a place before new ones get 503. */
+  /** Requests that may wait for a place before new ones get 429. */
   readonly waitingMax?: number;
   readonly bodyBytesMax?: number;
 }
 
 const defaults = { places: 1, waitingMax: 256, bodyBytesMax: 4 * 2 ** 20, completionTokens: 16, chatTokens: 256 };
+
+const retryAfterSeconds = 1;
+const choicesMax = 128;
 
 export function createApp(options: AppOptions): Hono {
   const { backend, now } = options;
@@ -74,22 +77,14 @@ export function createApp(options: AppOptions): Hono {
       typeof prompt === "string" ? backend.encode(prompt) : prompt,
     );
     const maxTokens = request.max_tokens ?? defaults.completionTokens;
-    const generations = prompts.map((prompt) =>
-      generation(backend, prompt, {
-        ...request,
-        maxTokens,
-        top: request.logprobs ?? 0,
-        seed: request.seed ?? draw.uint32(),
-      }),
+    const seed = request.seed ?? draw.uint32();
+    const top = request.logprobs ?? 0;
+    const choices = prompts.flatMap((prompt) =>
+      generations(backend, prompt, { ...request, maxTokens, top, seed, scorePrompt: request.echo === true }),
     );
-    return reply(
-      context,
-      completionFormat,
-      generations,
-      request,
-      stopsOf(request.stop),
-      request.logprobs !== undefined,
-    );
+    const tokens = request.return_tokens_as_token_ids === true ? "id" : "text";
+    const logprobs = request.logprobs === undefined ? false : tokens;
+    return reply(context, completionFormat, choices, request, { stops: stopsOf(request.stop), logprobs });
   });
   app.post("/v1/chat/completions", async (context) => {
     const request = parseRequest(ChatRequest, await jsonBody(context));
@@ -107,9 +102,10 @@ export function createApp(options: AppOptions): Hono {
     const room = Math.max(1, backend.contextTokens - prompt.length);
     const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? Math.min(defaults.chatTokens, room);
     const top = request.top_logprobs ?? 0;
-    const one = generation(backend, prompt, { ...request, maxTokens, top, seed: request.seed ?? draw.uint32() });
+    const seed = request.seed ?? draw.uint32();
+    const choices = generations(backend, prompt, { ...request, maxTokens, top, seed, scorePrompt: false });
     const stops = [...stopsOf(request.stop), ...chatStops];
-    return reply(context, chatFormat, [one], request, stops, request.logprobs === true);
+    return reply(context, chatFormat, choices, request, { stops, logprobs: request.logprobs === true && "text" });
   });
   return app;
 
@@ -117,19 +113,24 @@ export function createApp(options: AppOptions): Hono {
   async function reply(
     context: Context,
     format: Format,
-    prompts: readonly Generation[],
+    choices: readonly Generation[],
     request: CompletionRequest | ChatRequest,
-    stops: readonly string[],
-    logprobs: boolean,
+    { stops, logprobs }: { stops: readonly string[]; logprobs: Logprobs },
   ): Promise<Response> {
+    if (choices.length > choicesMax) {
+      throw new OpenAiError(400, `n × prompts is ${choices.length}; give at most ${choicesMax}`, { param: "n" });
+    }
     const id = `${format.prefix}-${draw.uint32().toString(16).padStart(8, "0")}${draw.uint32().toString(16).padStart(8, "0")}`;
     const answer = { id, model: backend.model, created: Math.floor(now()) };
     const includeUsage = request.stream_options?.include_usage ?? false;
-    const job: Job = { format, answer, prompts, stops, logprobs, includeUsage };
+    const job: Job = { format, answer, choices, stops, logprobs, includeUsage };
     const abandoned = new AbortController();
     const signal = AbortSignal.any([context.req.raw.signal, abandoned.signal]);
-    const leave = await queue.enter(signal);
-    if (!leave) throw new OpenAiError(503, "too many requests are waiting; try again later", { code: "overloaded" });
+    const leave = await queue.enter(signal, request.user);
+    if (!leave) {
+      context.header("retry-after", `${retryAfterSeconds}`);
+      throw new OpenAiError(429, "too many requests are waiting; try again later", { code: "overloaded" });
+    }
     if (request.stream) return eventStream(answerChunks(backend, job, signal), abandoned, leave);
     try {
       return context.json(await wholeAnswer(backend, job, signal));
@@ -196,17 +197,28 @@ function promptsOf(prompt: CompletionRequest["prompt"]): readonly (string | read
 const stopsOf = (stop: string | readonly string[] | undefined): readonly string[] =>
   stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
 
-function generation(
+/** Keys that both kinds of request have. */
+type Shared =
+  | "n"
+  | "temperature"
+  | "top_p"
+  | "top_k"
+  | "min_p"
+  | "logit_bias"
+  | "presence_penalty"
+  | "frequency_penalty";
+
+/** `n` continuations of one prompt; OpenAiError 400 when the model cannot read it or cannot write so much. */
+function generations(
   backend: Backend,
   prompt: readonly number[],
-  settings: {
-    temperature?: number | undefined;
-    top_p?: number | undefined;
-    seed: number;
-    maxTokens: number;
-    top: number;
+  settings: Pick<CompletionRequest, Shared> & {
+    readonly seed: number;
+    readonly maxTokens: number;
+    readonly top: number;
+    readonly scorePrompt: boolean;
   },
-): Generation {
+): Generation[] {
   const { contextTokens, vocabularySize } = backend;
   if (prompt.length === 0) throw new OpenAiError(400, "the prompt is empty", { param: "prompt" });
   if (prompt.some((token) => token >= vocabularySize)) {
@@ -219,12 +231,24 @@ function generation(
       param: "max_tokens",
     });
   }
-  return {
+  const logitBias = Object.entries(settings.logit_bias ?? {}).map(([id, bias]) => [Number(id), bias] as const);
+  if (logitBias.some(([token]) => token >= vocabularySize)) {
+    throw new OpenAiError(400, `logit_bias has a token outside 0 to ${vocabularySize - 1}`, { param: "logit_bias" });
+  }
+  const { top_k: topK = 0, min_p: minP, presence_penalty, frequency_penalty } = settings;
+  return Array.from({ length: settings.n ?? 1 }, (_, stream) => ({
     prompt,
     maxTokens: settings.maxTokens,
     temperature: settings.temperature ?? 1,
     topP: settings.top_p ?? 1,
     seed: settings.seed,
     topLogprobs: settings.top,
-  };
+    stream,
+    ...(topK > 0 && { topK }),
+    ...(minP !== undefined && { minP }),
+    ...(logitBias.length > 0 && { logitBias }),
+    ...(presence_penalty !== undefined && { presencePenalty: presence_penalty }),
+    ...(frequency_penalty !== undefined && { frequencyPenalty: frequency_penalty }),
+    ...(settings.scorePrompt && { scorePrompt: true }),
+  }));
 }

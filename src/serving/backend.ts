@@ -12,6 +12,18 @@ export interface Generation {
   /** Smallest set of tokens whose probability reaches this is sampled from; in (0, 1]. */
   readonly topP: number;
   readonly seed: number;
+  /** Tells apart several answers to one prompt and seed (default 0). */
+  readonly stream?: number;
+  /** Only so many likeliest tokens; only tokens at least so likely as a share of the likeliest. */
+  readonly topK?: number;
+  readonly minP?: number;
+  /** [token, added to its logit]. */
+  readonly logitBias?: readonly (readonly [number, number])[];
+  /** Taken off the logit of tokens generated already: once, and for each time. */
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  /** The first piece carries the readings of the prompt. */
+  readonly scorePrompt?: boolean;
   /** How many alternatives each piece reports in `top`. */
   readonly topLogprobs: number;
 }
@@ -23,12 +35,17 @@ export interface TokenReading {
   readonly logprob: number;
 }
 
-/** One generated token. */
-export interface Piece extends TokenReading {
+export interface ScoredToken extends TokenReading {
   /** The likeliest tokens at this position, best first; as many as were asked for. */
   readonly top: readonly TokenReading[];
+}
+
+/** One generated token. */
+export interface Piece extends ScoredToken {
   /** Set on the last piece: `stop` when the model ended its text (`bytes` is empty then), `length` at `maxTokens`. */
   readonly finish?: "stop" | "length";
+  /** On the first piece, where asked for: the prompt's tokens; the first has a logprob of NaN, because nothing comes before it. */
+  readonly prompt?: readonly ScoredToken[];
 }
 
 export interface Backend {

@@ -25,14 +25,17 @@ export interface Answer {
   readonly created: number;
 }
 
+/** How tokens are written beside their log probabilities, if at all. */
+export type Logprobs = false | "text" | "id";
+
 /** One kind of answer: how its choices and chunks are written. */
 export interface Format {
   /** Prefix of ids. */
   readonly prefix: string;
-  whole(answer: Answer, texts: readonly Emission[], used: Usage, logprobs: boolean): object;
+  whole(answer: Answer, texts: readonly Emission[], used: Usage, logprobs: Logprobs): object;
   /** Chunks that come before any text of a choice. */
   opening(answer: Answer, index: number): readonly object[];
-  chunk(answer: Answer, index: number, emission: Emission, logprobs: boolean): object;
+  chunk(answer: Answer, index: number, emission: Emission, logprobs: Logprobs): object;
   /** The last chunk, sent when usage was asked for. */
   usageChunk(answer: Answer, used: Usage): object;
 }
@@ -86,18 +89,19 @@ export const chatFormat: Format = {
   usageChunk: (answer, used) => ({ ...head(answer, "chat.completion.chunk"), choices: [], usage: used }),
 };
 
-function completionChoice(index: number, { text, pieces, finish }: Emission, logprobs: boolean): object {
-  const readings = pieces.filter((piece) => piece.bytes.length > 0);
+function completionChoice(index: number, { text, pieces, finish }: Emission, logprobs: Logprobs): object {
+  const readings = pieces.filter(isShown);
+  const shown = (entry: TokenReading): string => (logprobs === "id" ? `token_id:${entry.token}` : tokenText(entry));
   let offset = 0;
   return {
     index,
     text,
     logprobs: logprobs
       ? {
-          tokens: readings.map(tokenText),
-          token_logprobs: readings.map((piece) => piece.logprob),
-          top_logprobs: readings.map((piece) =>
-            Object.fromEntries(piece.top.map((reading) => [tokenText(reading), reading.logprob])),
+          tokens: readings.map(shown),
+          token_logprobs: readings.map(({ logprob }) => (Number.isNaN(logprob) ? null : logprob)),
+          top_logprobs: readings.map(({ logprob, top }) =>
+            Number.isNaN(logprob) ? null : Object.fromEntries(top.map((reading) => [shown(reading), reading.logprob])),
           ),
           text_offset: readings.map((piece) => {
             const at = offset;
@@ -110,6 +114,9 @@ function completionChoice(index: number, { text, pieces, finish }: Emission, log
   };
 }
 
+/** The token that ends a text is none of it. */
+const isShown = ({ bytes, finish }: Piece): boolean => bytes.length > 0 || finish !== "stop";
+
 function chatLogprobs(pieces: readonly Piece[]): object {
   const reading = (entry: TokenReading) => ({
     token: tokenText(entry),
@@ -117,9 +124,7 @@ function chatLogprobs(pieces: readonly Piece[]): object {
     bytes: [...entry.bytes],
   });
   return {
-    content: pieces
-      .filter((piece) => piece.bytes.length > 0)
-      .map((piece) => ({ ...reading(piece), top_logprobs: piece.top.map(reading) })),
+    content: pieces.filter(isShown).map((piece) => ({ ...reading(piece), top_logprobs: piece.top.map(reading) })),
     refusal: null,
   };
 }

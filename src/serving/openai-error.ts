@@ -2,7 +2,7 @@
  * Refusals in the shape that OpenAI's clients understand: `{"error": {message, type, param, code}}` with an HTTP status.
  * Knows: the document and the statuses in use. Does not know: who throws or who sends it.
  */
-export type ErrorStatus = 400 | 404 | 405 | 413 | 415 | 500 | 503;
+export type ErrorStatus = 400 | 404 | 405 | 413 | 415 | 429 | 500 | 503;
 
 export class OpenAiError extends Error {
   override readonly name = "OpenAiError";
@@ -19,7 +19,8 @@ export class OpenAiError extends Error {
   }
 
   document(): { error: { message: string; type: string; param: string | null; code: string | null } } {
-    const type = this.status >= 500 ? "server_error" : "invalid_request_error";
+    const type =
+      this.status >= 500 ? "server_error" : this.status === 429 ? "rate_limit_error" : "invalid_request_error";
     return { error: { message: this.message, type, param: this.param, code: this.code } };
   }
 }

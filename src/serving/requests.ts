@@ -28,10 +28,14 @@ const sampling = {
       .max(2 ** 53),
   ),
   stop: orNull(z.union([z.string().min(1).max(1000), z.array(z.string().min(1).max(1000)).max(4)])),
-  n: only(1),
-  presence_penalty: only(0),
-  frequency_penalty: only(0),
-  logit_bias: orNull(z.strictObject({}, { error: "only an empty logit_bias is supported" })),
+  /** Answers to each prompt. */
+  n: orNull(z.int().min(1).max(16)),
+  presence_penalty: orNull(z.number().min(-2).max(2)),
+  frequency_penalty: orNull(z.number().min(-2).max(2)),
+  logit_bias: orNull(z.record(z.string().regex(/^\d+$/), z.number().min(-100).max(100))),
+  /** As vLLM has them; its top_k of -1 or 0 is none. */
+  top_k: orNull(z.int().min(-1)),
+  min_p: orNull(z.number().min(0).max(1)),
   user: orNull(z.string().max(1000)),
 };
 const tokens = z.array(z.int().nonnegative());
@@ -48,7 +52,10 @@ export const CompletionRequest = z.strictObject({
   max_tokens: orNull(z.int().positive().max(1_000_000)),
   /** Alternatives reported per token. */
   logprobs: orNull(z.int().min(0).max(20)),
-  echo: only(false),
+  /** The answer begins with its prompt; with logprobs, the prompt is scored. */
+  echo: orNull(z.boolean()),
+  /** As vLLM has it: tokens read `token_id:7` in logprobs. */
+  return_tokens_as_token_ids: orNull(z.boolean()),
   best_of: only(1),
   suffix: absent,
 });

@@ -163,7 +163,7 @@ describe("refusals", () => {
   const base = { model: "whale", prompt: "T" };
   test.each([
     ["an unknown key, naming the nearest", { ...base, max_token: 3 }, /did you mean max_tokens\?/, 400],
-    ["several answers at once", { ...base, n: 2 }, /^n: only 1 is supported/, 400],
+    ["more answers at once than it gives", { ...base, n: 17 }, /^n: /, 400],
     ["more than the context", { ...base, max_tokens: 100_000 }, /context of 100000 tokens/, 400],
     ["an empty prompt", { ...base, prompt: "" }, /the prompt is empty/, 400],
     ["a token outside the vocabulary", { ...base, prompt: [999] }, /outside 0 to 256/, 400],
@@ -225,7 +225,7 @@ describe("the line", () => {
       }
     });
     abort.abort();
-    for (const error of refused.slice(0, 7)) expect(error).toMatchObject({ status: 503, code: "overloaded" });
+    for (const error of refused.slice(0, 7)) expect(error).toMatchObject({ status: 429, code: "overloaded" });
     await full.close({ graceSeconds: 1 });
   });
 });

@@ -21,10 +21,12 @@ export interface SequenceContext {
   readonly length: Dimension;
   readonly rows: Dimension;
   readonly rotary: Rotary;
-  /** Added to the scores: [length, length] when a sequence is read, [batch, 1, past + 1] when one token is decoded. */
+  /** Added to the scores: [length, length] when a sequence is read; otherwise as decodeAttention says. */
   readonly mask: Tensor;
   /** Slots per expert; undefined takes as many as the fullest expert needs. */
   readonly expertCapacity: number | undefined;
+  /** Slots per expert are rounded up to a multiple of this; absent where nobody minds that a row depends on its batch. */
+  readonly slotMultiple?: number;
   /** Told of each [rows, width] on the way, by the module's name; absent where nobody looks. */
   readonly tap?: ((name: string, tensor: Tensor) => void) | undefined;
 }
@@ -34,6 +36,9 @@ export interface Rotary {
   readonly query: readonly [cos: Tensor, sin: Tensor];
   readonly key: readonly [cos: Tensor, sin: Tensor];
 }
+
+/** float32 numbers in the widest vector of the processors in use (AVX-512). */
+export const vectorLanes = 16;
 
 /** Rotary tables of int64 `positions` [count]. */
 export function rotaryTables(config: DeepseekConfig, positions: Tensor): Rotary {
@@ -45,8 +50,12 @@ export function rotaryTables(config: DeepseekConfig, positions: Tensor): Rotary 
   const scaled = (table: Tensor): Tensor => (magnitude === 1 ? table : f.mul(table, magnitude));
   const tables = (copies: number): readonly [Tensor, Tensor] => {
     const tiled = Array.from({ length: copies }, () => frequencies).flat();
-    const angles = f.mul(column, graph.constant("float32", [1, tiled.length], tiled));
-    return [scaled(f.cos(angles)), scaled(f.sin(angles))];
+    // Whole vectors in every row: the runtime's cosine differs between its vectors and what they leave over.
+    const filler = Array<number>(-tiled.length & (vectorLanes - 1)).fill(0);
+    const wide = [...tiled, ...filler];
+    const angles = f.mul(column, graph.constant("float32", [1, wide.length], wide));
+    const table = (t: Tensor): Tensor => (filler.length === 0 ? t : f.slice(t, 1, 0, tiled.length, tiled.length));
+    return [scaled(table(f.cos(angles))), scaled(table(f.sin(angles)))];
   };
   return { query: tables(config.num_attention_heads), key: tables(1) };
 }
@@ -101,8 +110,9 @@ export function latentAttention(
 }
 
 /**
- * Attention of one new token per sequence over the compressed cache, without unpacking it: the key projection is absorbed
- * into the query and the value projection applied after the sum. x [batch, hidden], cache [batch, past, latent + rope].
+ * Attention of `length` new tokens per sequence over the compressed cache, without unpacking it: the key projection is absorbed
+ * into the query and the value projection applied after the sum. x [rows, hidden], cache [batch, past, latent + rope], and the
+ * context's mask [batch, 1 or heads · length, past + length] (token-major).
  */
 export function decodeAttention(
   context: SequenceContext,
@@ -110,27 +120,36 @@ export function decodeAttention(
   x: Tensor,
   cache: Tensor,
 ): { output: Tensor; newCache: Tensor } {
-  const { config, batch } = context;
+  const { config, batch, length, rows } = context;
   const { num_attention_heads: heads, qk_nope_head_dim: nope, kv_lora_rank: rank, v_head_dim: valueWidth } = config;
   const rope = config.qk_rope_head_dim;
   const { queryNope, queryRope } = projectQuery(context, prefix, x);
   const { latent, key } = compressKey(context, prefix, x);
   const [keyWeight, valueWeight] = splitKeyValueWeight(context, prefix);
-  const headFirst = (t: Tensor, width: number): Tensor => f.transpose(f.reshape(t, [batch, heads, width]), [1, 0, 2]);
+  const headFirst = (t: Tensor, width: number): Tensor => f.transpose(f.reshape(t, [rows, heads, width]), [1, 0, 2]);
   const absorbed = f.transpose(f.matMul(headFirst(queryNope, nope), keyWeight), [1, 0, 2]);
   const rotated = f.concat(
-    queryRope.map((half) => f.reshape(half, [batch, heads, rope / 2])),
+    queryRope.map((half) => f.reshape(half, [rows, heads, rope / 2])),
     2,
   );
-  const query = f.concat([absorbed, rotated], 2);
-  const newCache = f.reshape(f.concat([latent, key], 1), [batch, 1, rank + rope]);
+  const query = bySequence(f.concat([absorbed, rotated], 2), context, rank + rope);
+  const newCache = f.reshape(f.concat([latent, key], 1), [batch, length, rank + rope]);
   const keys = f.concat([cache, newCache], 1);
   const scores = f.mul(f.matMul(query, f.transposeMatrix(keys)), softmaxScale(config));
   const weights = f.softmax(f.add(scores, context.mask));
-  const summed = f.slice(f.matMul(weights, keys), 2, 0, rank);
+  const summed = byRow(f.slice(f.matMul(weights, keys), 2, 0, rank), context, rank);
   const perHead = f.matMul(f.transpose(summed, [1, 0, 2]), f.transposeMatrix(valueWeight));
-  const merged = f.reshape(f.transpose(perHead, [1, 0, 2]), [batch, heads * valueWidth]);
+  const merged = f.reshape(f.transpose(perHead, [1, 0, 2]), [rows, heads * valueWidth]);
   return { output: linear(merged, context.parameter(`${prefix}.o_proj.weight`)), newCache };
+}
+
+/** [rows, heads, width] as [batch, length · heads, width], which one token per sequence is already. */
+function bySequence(x: Tensor, { batch, length, config }: SequenceContext, width: number): Tensor {
+  return length === 1 ? x : f.reshape(x, [batch, `${config.num_attention_heads}*${length}`, width]);
+}
+
+function byRow(x: Tensor, { rows, length, config }: SequenceContext, width: number): Tensor {
+  return length === 1 ? x : f.reshape(x, [rows, config.num_attention_heads, width]);
 }
 
 /** The query's unrotated part [rows, heads · nope] and the two rotated halves, each [rows, heads · rope/2]. */

@@ -47,7 +47,7 @@ export function readBlock(
   return { output: feedForwardResidual(context, layer, f.add(x, output), loads), cache };
 }
 
-/** One block for one new token per sequence; cache [batch, past, latent + rope]. */
+/** One block for the new tokens of sequences that have a cache [batch, past, latent + rope]. */
 export function decodeBlock(
   context: SequenceContext,
   layer: number,

@@ -1,5 +1,5 @@
 /**
- * The DeepSeek-V3 model at any size, as the four graphs that training and serving need.
+ * The DeepSeek-V3 model at any size, as the five graphs that training and serving need.
  * Knows: how blocks make a model, the contract of program.ts. Does not know: sessions, optimizers, how parameters are stored.
  * Follows DeepSeek's own inference/model.py where it and other implementations differ (deepseek-ai/DeepSeek-V3 @9b4e9788).
  */
@@ -11,6 +11,7 @@ import * as f from "../operators/functions.ts";
 import type { ModelPrograms, ParameterSpec, Program, TensorSpec } from "../program.ts";
 import { rotaryTables, type SequenceContext } from "./attention.ts";
 import { decodeBlock, norm, readSequence } from "./block.ts";
+import { buildExtend } from "./extend.ts";
 import { buildGrad } from "./loss.ts";
 import { embed, head, type ModelGraph, newModelGraph, sequenceContext } from "./model-graph.ts";
 import { parametersOf } from "./parameters.ts";
@@ -29,6 +30,7 @@ export function deepseekV3(config: DeepseekConfig): ModelPrograms {
     logprob: (fixed) => programOf((model) => buildLogprob(model, fixed), "logprob"),
     prefill: (fixed) => programOf((model) => buildPrefill(model, fixed), "prefill"),
     decode: (fixed) => programOf((model) => buildDecode(model, fixed), "decode"),
+    extend: () => programOf(buildExtend, "extend"),
   };
 }
 

@@ -74,7 +74,7 @@ function assignSlots(context: SequenceContext, layer: number, routing: Routing):
   const fixed = context.expertCapacity;
   if (fixed === undefined) {
     const [capacity, count] = [`capacity${layer}`, `${experts}*capacity${layer}`];
-    const most = f.reduceMax(load, [0]);
+    const most = roundedUp(f.reduceMax(load, [0]), context.slotMultiple ?? 1);
     graph.defineDimension(capacity, most);
     const slotOf = f.add(f.mul(expertOf, most), nth);
     const rowOf = f.div(scatter(count, slotOf, order), chosen);
@@ -97,6 +97,9 @@ function assignSlots(context: SequenceContext, layer: number, routing: Routing):
     weightOf: f.reshape(real(scatter(count + choices, writeTo, kept)), [count, 1]),
   };
 }
+
+const roundedUp = (count: Tensor, multiple: number): Tensor =>
+  multiple === 1 ? count : f.mul(f.div(f.add(count, multiple - 1), multiple), multiple);
 
 /** int64 [choices]: 0, 1, 2, … */
 function countUp({ graph }: SequenceContext, choices: Dimension): Tensor {

@@ -19,7 +19,9 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   const { graph } = x;
   const width = Number(weight.shape[0]);
   return graph.composite([x, weight], () => {
-    const inverse = f.reciprocal(f.sqrt(f.add(f.reduceMean(f.mul(x, x), [1]), epsilon)));
+    // A division, because the runtime's reciprocal is not rounded alike in its vectors and in what they leave over: a row would
+    // depend on its place in the batch.
+    const inverse = f.div(1, f.sqrt(f.add(f.reduceMean(f.mul(x, x), [1]), epsilon)));
     const normal = f.mul(x, inverse);
     return {
       outputs: [f.mul(normal, weight)],

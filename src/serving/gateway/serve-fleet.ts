@@ -99,7 +99,7 @@ function openBackend(
     }
     const called = name ?? Object.values(backend.models ?? {})[0];
     const engine = await openEmbedded(backend.directory, { threads, name: called });
-    const app = createApp({ backend: engine, now: date, places: 8 });
+    const app = createApp({ backend: engine, now: date, places: 64 });
     const models = new Map(Object.entries(backend.models ?? { [engine.model]: engine.model }));
     return { upstream: embeddedUpstream(app, () => engine.close()), models, apiKey, from: engine.path };
   };
