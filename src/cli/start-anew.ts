@@ -18,6 +18,7 @@ const ours = [
   "checkpoints",
   "quarantine",
   "export",
+  "export-w8a8",
   "cache",
   "prompts.txt",
 ];

@@ -20,10 +20,11 @@ export function facts(seen: Observation, state: RunState, policy: Policy): Event
   if (isQuiet && Object.keys(state.blind).length === 0) return [];
   const counted = (rank: number): number => attempt.seen[String(rank)] ?? 0;
   const records = seen.records.filter(({ seq }) => seq > counted(agentRank)).flatMap(recordFact);
+  const speaker = policy.program === undefined ? "rank-0" : "any";
   const ranks = new Map<number, WorkerEvent[]>();
   for (const event of seen.events) {
-    // Rank 0 speaks for the attempt; of the others only injections count.
-    if (event.rank !== 0 && event.ev !== "injected") continue;
+    // Where rank 0 speaks for the attempt, only injections of the others count.
+    if (speaker === "rank-0" && event.rank !== 0 && event.ev !== "injected") continue;
     if (event.seq <= counted(event.rank) || event.rank >= attempt.nodes.length) continue;
     const list = ranks.get(event.rank) ?? [];
     ranks.set(event.rank, list);
@@ -31,7 +32,7 @@ export function facts(seen: Observation, state: RunState, policy: Policy): Event
   }
   const scope: Scope = {
     lastStep: state.created?.steps || Number.MAX_SAFE_INTEGER,
-    speaker: policy.program === undefined ? "rank-0" : "any",
+    speaker,
     newest: attempt.step,
   };
   const said = [...ranks.values()].flatMap((events) => rankFacts(events, scope));

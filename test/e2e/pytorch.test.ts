@@ -41,7 +41,8 @@ function job(
     name,
     program,
     pools: [{ name: "here", workers: ranks }],
-    failover: { hangSeconds: 1, stopGraceSeconds: 1 },
+    // Batches this small make the loss jump by itself.
+    failover: { hangSeconds: 1, stopGraceSeconds: 1, lossSpikeFactor: 50 },
   };
   writeFileSync(join(folder, `${name}.yaml`), stringify(file));
   return {

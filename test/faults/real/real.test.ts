@@ -84,7 +84,11 @@ describe.sequential("faults struck for real", () => {
       const { events, state } = readJournal(join(run.dir, "journal.jsonl"));
       const struckAt = scenario.strikesLater ? [] : struck.map((at) => at - state.createdAt);
       const measured = measure(row, { state, events, violations: [], struckAt }, await weightsOf(scenario));
-      if (REAL_FAULTS_OUT !== undefined) appendFileSync(REAL_FAULTS_OUT, `${JSON.stringify(measured)}\n`);
+      if (REAL_FAULTS_OUT !== undefined) {
+        const how = "how" in row.real ? row.real.how : "";
+        const noticed = scenario.unnoticed === undefined ? {} : { detectedBy: [scenario.unnoticed] };
+        appendFileSync(REAL_FAULTS_OUT, `${JSON.stringify({ title: row.title, how, ...measured, ...noticed })}\n`);
+      }
       const problems = measured.problems.filter((problem) => !scenario.unnoticed || problem !== "nothing was detected");
       expect(problems, `${stderr}${scenario.unnoticed ?? ""}`).toEqual([]);
       expect(reduce(events)).toEqual(state);

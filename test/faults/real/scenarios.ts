@@ -186,6 +186,7 @@ export const scenarios: Partial<Record<FaultId, Scenario>> = {
     },
   },
   zombie: {
+    steps: 250,
     deeds: {
       zombie: { rank: 0, step: 8, epochs: [1], program: resolve(import.meta.dirname, "../../zombie-writer.mjs") },
     },
