@@ -77,11 +77,12 @@ function shortened(whole) {
       keeping = false;
       continue;
     } else if (/^(fault +kind|\d+ |[a-z]+\/\d+ )/.test(row)) keeping = false;
+    else if (/^ +evidence /.test(row)) keeping = false;
     else if (/^( {2})?\S|^$/.test(row)) keeping = true;
     if (keeping) kept.push(row);
     else if (!/…$/.test(kept.at(-1) ?? "") && kept.at(-1) !== "") kept.push("      …");
   }
-  return kept.filter((row) => row !== "" && !/^ {2}(weights|checkpoint|operators) /.test(row));
+  return kept.filter((row) => row !== "" && !/^ {2}(weights|checkpoint|operators|logits|divergence|took) /.test(row));
 }
 
 function isTold(moment) {

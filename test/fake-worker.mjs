@@ -111,6 +111,8 @@ async function act(next) {
       {
         detached: true,
         stdio: "ignore",
+        // Without the mark by which an attempt's own processes are found and ended.
+        env: {},
       },
     );
     spawned.unref();
