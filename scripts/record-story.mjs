@@ -82,7 +82,10 @@ function shortened(whole) {
     if (keeping) kept.push(row);
     else if (!/…$/.test(kept.at(-1) ?? "") && kept.at(-1) !== "") kept.push("      …");
   }
-  return kept.filter((row) => row !== "" && !/^ {2}(weights|checkpoint|operators|logits|divergence|took|for|asked|loss|promoted) /.test(row));
+  return kept.filter(
+    (row) =>
+      row !== "" && !/^ {2}(weights|checkpoint|operators|logits|divergence|took|for|asked|loss|promoted) /.test(row),
+  );
 }
 
 function isTold(moment) {
