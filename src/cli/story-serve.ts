@@ -106,7 +106,7 @@ function fleetOf(
     // The embedded engine's own server, asked over HTTP like any other; it takes continue_final_message.
     ...{ engine: "openai", continues: true },
   }));
-  return parseFleetFile({ listen, backends, health: { connectSeconds: 1 }, drainSeconds: 5, ...more }, "run");
+  return parseFleetFile({ listen, backends, drainSeconds: 5, ...more }, "run");
 }
 
 interface PoolServer {
