@@ -47,6 +47,8 @@ export interface ServedStory {
   readonly canary: {
     readonly percent: number;
     readonly samples: number;
+    /** Samples from which on a canary is judged. */
+    readonly samplesMin: number;
     readonly agreement: number;
     readonly selfAgreement: number;
     readonly rolledBack: string | null;
@@ -66,14 +68,16 @@ export interface ServedStory {
 }
 
 const canary = { percent: 50, comparePercent: 100, samplesMin: 8, tokens: 16, tolerance: 0.4 };
-const canaryRequests = 24;
+/** Comparisons run a few at a time and the rest are left out, so requests are asked until enough were compared. */
+const canaryRequestsMax = 120;
+const canaryAtOnce = 4;
 const loadRequests = 160;
 const loadAtOnce = 16;
 const loadTokens = 48;
 
 /** Starts a server for each pool and the gateway before them; all of it is gone when it returns or throws. */
 export async function serveBothPools(question: ServingQuestion): Promise<ServedStory> {
-  const { trained, ported, signal } = question;
+  const { trained, ported } = question;
   const pools = [trained, ported];
   const servers: PoolServer[] = [];
   let served: ServedFleet | undefined;
@@ -83,18 +87,15 @@ export async function serveBothPools(question: ServingQuestion): Promise<ServedS
     const file = (more: object): FleetFile => fleetOf(question, urls, more);
     served = await serveFleet(file({ canary: { backend: ported.name, ...canary } }), { say: () => undefined, env: {} });
     const answer = await askOnce(served.url, question);
-    await atOnce(canaryRequests, 4, (index) => complete(url(served), bodyOf(question, index, canary.tokens), signal));
-    const seen = await canaryFigures(served, signal);
+    const seen = await tryCanary(served, question);
     await served.reload(file({}));
     const load = await loadAndKill(served, question, servers[0]);
-    return { answer, canary: { percent: canary.percent, ...seen }, load };
+    return { answer, canary: { percent: canary.percent, samplesMin: canary.samplesMin, ...seen }, load };
   } finally {
     await served?.close();
     await Promise.all(servers.map(({ stop }) => stop()));
   }
 }
-
-const url = (served: ServedFleet | undefined): string => served?.url ?? "";
 
 function fleetOf(
   { model, trained, ported, listen }: ServingQuestion,
@@ -200,25 +201,25 @@ async function atOnce<T>(count: number, width: number, task: (index: number) => 
   return results;
 }
 
-/** What the gateway says of its canary; samples are taken after the answers, so they are waited for. */
-async function canaryFigures(served: ServedFleet, signal: AbortSignal) {
-  const patience = performance.now() + 20_000;
-  for (;;) {
-    signal.throwIfAborted();
-    const { fleet } = served.gateway;
-    const metrics = await (await fetch(`${served.url}/metrics`, { signal })).text();
-    const figure = (line: RegExp): number => Number(line.exec(metrics)?.[1] ?? 0);
-    const samples = figure(/^dualgauge_gateway_canary_samples (\S+)$/m);
-    if (samples >= canary.samplesMin || fleet.rolledBack !== undefined || performance.now() > patience) {
-      return {
-        samples,
-        agreement: figure(/^dualgauge_gateway_canary_agreement\{with="others"\} (\S+)$/m),
-        selfAgreement: figure(/^dualgauge_gateway_canary_agreement\{with="themselves"\} (\S+)$/m),
-        rolledBack: fleet.rolledBack ?? null,
-      };
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+/** Asks until the gateway has judged its canary, and gives what it says of it. */
+async function tryCanary(served: ServedFleet, question: ServingQuestion) {
+  const { fleet } = served.gateway;
+  let metrics = "";
+  const figure = (line: RegExp): number => Number(line.exec(metrics)?.[1] ?? 0);
+  const samples = (): number => figure(/^dualgauge_gateway_canary_samples (\S+)$/m);
+  const isJudged = (): boolean => samples() >= canary.samplesMin || fleet.rolledBack !== undefined;
+  for (let asked = 0; asked < canaryRequestsMax && !isJudged(); asked += canaryAtOnce) {
+    await atOnce(canaryAtOnce, canaryAtOnce, (index) =>
+      complete(served.url, bodyOf(question, asked + index, canary.tokens), question.signal),
+    );
+    metrics = await (await fetch(`${served.url}/metrics`, { signal: question.signal })).text();
   }
+  return {
+    samples: samples(),
+    agreement: figure(/^dualgauge_gateway_canary_agreement\{with="others"\} (\S+)$/m),
+    selfAgreement: figure(/^dualgauge_gateway_canary_agreement\{with="themselves"\} (\S+)$/m),
+    rolledBack: fleet.rolledBack ?? null,
+  };
 }
 
 async function loadAndKill(

@@ -12,7 +12,9 @@ export function detectEnds(view: View): Finding[] {
 }
 
 function detectEnd(view: View, rank: RankView): Finding[] {
-  const base = { ...plainFinding, rank: rank.rank, step: nextStep(view), detectedBy: "exit" };
+  // A rank may be a step ahead of what rank 0 has said to be kept.
+  const step = Math.max(nextStep(view), rank.strikes.at(-1)?.step ?? 0);
+  const base = { ...plainFinding, rank: rank.rank, step, detectedBy: "exit" };
   if (rank.spawnFailed !== undefined) {
     const why = `rank ${rank.rank} did not start`;
     return [{ ...base, kind: "launch-failed", why, evidence: [rank.spawnFailed] }];

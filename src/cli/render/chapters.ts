@@ -3,6 +3,7 @@
  * Knows: reports of porting and serving, reduced to what a reader needs. Does not know: how they came about.
  */
 import type { PoolSpec } from "../../spec/run-file.ts";
+import type { ServedStory } from "../story-serve.ts";
 import { columns, hanging, type Line, line, printable, wrap } from "./layout.ts";
 import { bytes, count, decimal, nats, seconds } from "./quantities.ts";
 
@@ -39,37 +40,15 @@ export function quantizedLines(report: {
   return hanging("  w8a8       ", what, "good");
 }
 
-export interface ServedFigures {
-  readonly canary: {
-    readonly percent: number;
-    readonly samples: number;
-    readonly agreement: number;
-    readonly selfAgreement: number;
-    readonly rolledBack: string | null;
-  };
-  readonly load: {
-    readonly requests: number;
-    readonly atOnce: number;
-    readonly failed: number;
-    readonly seconds: number;
-    readonly killed: string;
-    readonly killedAfter: number;
-    readonly continued: number;
-    readonly byBackend: Readonly<Record<string, number>>;
-  };
-}
-
 /** The canary's figures, and what came of the requests while a pool was killed. */
-export function servedLines({ canary, load }: ServedFigures): Line[] {
+export function servedLines({ canary, load }: Pick<ServedStory, "canary" | "load">): Line[] {
   const share = (part: number): string => `${(part * 100).toFixed(0)} %`;
   const agreed = `${canary.percent} % of conversations; ${count(canary.samples, "sample")} agree to ${share(canary.agreement)} with the trained pool's texts, which agree to ${share(canary.selfAgreement)} with themselves`;
   const answered = Object.entries(load.byBackend).map(([name, answers]) => `${answers} by ${name}`);
   const failed = `${load.failed} of ${count(load.requests, "request")} failed, ${load.atOnce} at once, in ${seconds(load.seconds)}`;
   return [
     ...hanging("  canary     ", agreed),
-    canary.rolledBack === null
-      ? line("  promoted   the ported model takes its full share", "good")
-      : line(`  rolled back: ${canary.rolledBack}`, "bad"),
+    ...canaryEnd(canary),
     ...hanging("  killed     ", `SIGKILL to pool ${load.killed}'s server after ${count(load.killedAfter, "answer")}`),
     ...hanging("  outcome    ", failed, load.failed === 0 ? "good" : "bad"),
     ...hanging(
@@ -77,6 +56,12 @@ export function servedLines({ canary, load }: ServedFigures): Line[] {
       `${count(load.continued, "answer")} went on in the middle on the other pool; since the start answered: ${answered.join(", ")}`,
     ),
   ];
+}
+
+function canaryEnd({ samples, samplesMin, rolledBack }: ServedStory["canary"]): Line[] {
+  if (rolledBack !== null) return hanging("  rolled back", rolledBack, "bad");
+  if (samples < samplesMin) return hanging("  not judged ", `a canary is judged from ${samplesMin} samples on`, "bad");
+  return [line("  promoted   the ported model takes its full share", "good")];
 }
 
 export interface Parity {
