@@ -73,7 +73,7 @@ function measureReal(only, folder) {
   return { rows, failed, skipped };
 }
 
-function realTable({ rows, failed, skipped }) {
+function realTable({ rows, failed, skipped }, only) {
   const seconds = (value) => (value === null ? "–" : value.toFixed(2));
   const lines = rows.map((row) => {
     const cells = [
@@ -89,6 +89,7 @@ function realTable({ rows, failed, skipped }) {
     ...failed.map((text) => `- **Not as it should be:** ${text}`),
     ...skipped.map((text) => `- Not struck: ${text.replace(" (skipped: ", ": ").replace(/\)$/, "")}.`),
   ];
+  if (only !== undefined) notes.push(`- Struck in this run: ${only.replaceAll(",", ", ")}; no other.`);
   return `## Real
 
 Real supervisor, agents and worker processes on this machine; each fault was struck once and asserted that it struck. Workers train
@@ -109,7 +110,7 @@ const folder = mkdtempSync(join(tmpdir(), "dualgauge-faults-"));
 try {
   if (values.real) {
     const measured = measureReal(values.only, folder);
-    const block = realTable(measured);
+    const block = realTable(measured, values.only);
     process.stdout.write(values.json ? `${JSON.stringify(measured, null, 2)}\n` : `${block}\n`);
     if (values.write) writeBlock(join(root, "docs", "faults.md"), "npm run faults -- --real --write", block);
     process.exitCode = measured.failed.length > 0 ? 1 : 0;

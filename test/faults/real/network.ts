@@ -38,7 +38,7 @@ export function createNetwork(): Network {
       command("ip", "-n", second, "link", "set", right, state);
     },
     shape(rate) {
-      const bucket = ["tbf", "rate", rate, "burst", "16kbit", "latency", "2s"];
+      const bucket = ["tbf", "rate", rate, "burst", "32kbit", "latency", "400ms"];
       for (const [name, device] of ends) command("tc", "-n", name, "qdisc", "add", "dev", device, "root", ...bucket);
     },
     unshape() {

@@ -320,8 +320,9 @@ async function killAfterEachRecord(run: RealRun): Promise<void> {
   run.strikes();
   let deaths = 0;
   for (;;) {
-    const diesAfter = (run.events().at(-1)?.seq ?? 0) + 1 + (deaths % 2);
-    run.start({ diesAfter });
+    // One to six records on, so that every kind of record is some supervisor's last.
+    const diesAfter = (run.events().at(-1)?.seq ?? 0) + 1 + (deaths % 6);
+    run.start(deaths < 30 ? { diesAfter } : {});
     const { signal, code, stderr } = await run.ended();
     if (signal !== "SIGKILL") {
       if (code !== 0) throw new Error(`exit ${code}: ${stderr}`);
