@@ -2,8 +2,9 @@
  * Opens the socket for an endpoint and closes it without cutting off an answer.
  * Knows: ports, connections, what an occupied port means to a person. Does not know: routes.
  */
-import { createServer, Server } from "node:http";
+import { createServer, type IncomingMessage, Server } from "node:http";
 import { Server as SecureServer } from "node:https";
+import type { Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
 import { BadInput } from "../spec/bad-input.ts";
@@ -38,6 +39,7 @@ export async function listenOn(
   });
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a TCP server has an address");
+  const unasked = unaskedConnections(server);
   const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
   return {
     url: `${server instanceof SecureServer ? "https" : "http"}://${name}:${address.port}`,
@@ -47,6 +49,7 @@ export async function listenOn(
         const cut = setTimeout(() => server.closeAllConnections(), graceSeconds * 1000);
         // A connection that was kept alive for its next request counts as idle only once its answer has ended.
         const sweep = setInterval(() => server.closeIdleConnections(), 50);
+        for (const socket of unasked) socket.destroy();
         server.close(() => {
           clearTimeout(cut);
           clearInterval(sweep);
@@ -55,6 +58,20 @@ export async function listenOn(
       });
     },
   };
+}
+
+/**
+ * Connections on which nothing was ever asked: clients open them to have them ready. Node counts them as busy until its time limit
+ * for headers, and would keep a server from closing so long.
+ */
+function unaskedConnections(server: Server | SecureServer): ReadonlySet<Socket> {
+  const unasked = new Set<Socket>();
+  server.on(server instanceof SecureServer ? "secureConnection" : "connection", (socket: Socket) => {
+    unasked.add(socket);
+    socket.once("close", () => unasked.delete(socket));
+  });
+  server.on("request", ({ socket }: IncomingMessage) => unasked.delete(socket));
+  return unasked;
 }
 
 function refusal(error: NodeJS.ErrnoException, host: string, port: number): Error {

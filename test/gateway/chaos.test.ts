@@ -8,7 +8,7 @@ const seed = Number(process.env.CHAOS_SEED ?? 6);
 const streams = Number(process.env.CHAOS_STREAMS ?? 200);
 
 test(`no answer is lost or doubled while backends break for ${seconds} s (replay: CHAOS_SEED=${seed} npm run chaos)`, {
-  timeout: (seconds + 60) * 1000,
+  timeout: (seconds + 300) * 1000,
 }, async () => {
   const report = await runChaos({ seed, seconds, streams });
   const { wrong, refused, ...figures } = report;
@@ -16,7 +16,6 @@ test(`no answer is lost or doubled while backends break for ${seconds} s (replay
   expect(wrong.slice(0, 3)).toEqual([]);
   expect(report.right / report.requests, refused.slice(0, 3).join("\n")).toBeGreaterThanOrEqual(0.999);
   // What did not strike proves nothing.
-  if (seconds >= 60) expect(Object.keys(report.struck).sort()).toEqual([...illnesses].sort());
-  else expect(Object.keys(report.struck).length).toBeGreaterThanOrEqual(8);
+  expect(Object.keys(report.struck).sort()).toEqual([...illnesses].sort());
   expect(report.continued).toBeGreaterThan(0);
 });

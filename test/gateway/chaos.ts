@@ -5,7 +5,7 @@
 import { Agent, request } from "node:http";
 import { type Random, random } from "../../src/spec/random.ts";
 import { answerTo, type Illness, illnesses, type MockBackend, mockBackend } from "./mock-backend.ts";
-import { quick, type ServedMocks, serveMocks } from "./serve-mocks.ts";
+import { type ServedMocks, serveMocks } from "./serve-mocks.ts";
 
 export interface ChaosReport {
   readonly requests: number;
@@ -19,7 +19,10 @@ export interface ChaosReport {
 }
 
 /** Everything runs in one process: on a busy machine a sound backend may need seconds, which must not be taken for its end. */
-const patient = { ...quick, firstTokenSeconds: 3, stallSeconds: 2, answerSeconds: 4 };
+const limits = {
+  ...{ connectSeconds: 1, firstTokenSeconds: 3, stallSeconds: 2, answerSeconds: 4 },
+  ...{ openSeconds: 0.3, openSecondsMax: 1 },
+};
 
 export async function runChaos({
   seed,
@@ -33,7 +36,7 @@ export async function runChaos({
   const mocks = await Promise.all(
     ["a", "b", "c"].map((name) => mockBackend({ name, pieceMilliseconds: 15, keep: false })),
   );
-  const gateway = await serveMocks(mocks, { routing: { giveUpSeconds: 40 }, health: patient });
+  const gateway = await serveMocks(mocks, { routing: { giveUpSeconds: 40 }, health: limits });
   const agent = new Agent({ keepAlive: true, maxSockets: streams });
   const report = { requests: 0, right: 0, refused: [] as string[], wrong: [] as string[] };
   let over = false;
@@ -66,11 +69,15 @@ export async function runChaos({
   return { ...report, continued, struck };
 }
 
-/** At every moment one backend is well; which, and what the others suffer from, is drawn. Each illness comes before any comes again. */
+/**
+ * At every moment one backend is well; which, and what the others suffer from, is drawn. Each illness comes before any comes again.
+ * It goes on until `seconds` are over and every illness has struck a request: on a busy machine that may take longer.
+ */
 async function breakThem(mocks: readonly MockBackend[], draw: Random, seconds: number): Promise<void> {
   let deck: Illness[] = [];
   const ends = performance.now() + seconds * 1000;
-  while (performance.now() < ends) {
+  const allStruck = (): boolean => illnesses.every((illness) => mocks.some((mock) => (mock.struck[illness] ?? 0) > 0));
+  while (performance.now() < ends || !allStruck()) {
     const well = draw.below(mocks.length);
     const ill = mocks.filter((_, index) => index !== well && draw.below(4) > 0);
     for (const mock of ill) {

@@ -4,7 +4,7 @@ import OpenAI from "openai";
 import { afterEach, describe, expect, test } from "vitest";
 import { parseFleetFile } from "../../src/serving/gateway/fleet-file.ts";
 import { answerTo, type Illness, type MockBackend, mockBackend } from "./mock-backend.ts";
-import { fleetOver, type ServedMocks, serveMocks } from "./serve-mocks.ts";
+import { type Around, fleetOver, noticing, type ServedMocks, serveMocks } from "./serve-mocks.ts";
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -14,12 +14,11 @@ afterEach(async () => {
 async function open(
   names: string[],
   more: Record<string, unknown> = {},
-  env: Record<string, string> = {},
-  pieceMilliseconds = 0,
+  { pieceMilliseconds = 0, ...around }: Around & { pieceMilliseconds?: number } = {},
 ) {
   const mocks = await Promise.all(names.map((name) => mockBackend({ name, pieceMilliseconds })));
   for (const mock of mocks) closers.push(mock.close);
-  const gateway = await serveMocks(mocks, more, env);
+  const gateway = await serveMocks(mocks, more, around);
   closers.push(gateway.close);
   return { mocks, gateway, client: clientOf(gateway), one: mocks[0]!, two: mocks[1]! };
 }
@@ -37,6 +36,13 @@ const post = (url: string, body: string, headers: Record<string, string> = {}): 
   });
 /** The backend that a conversation is routed to, found by asking. */
 const homeOf = (mocks: MockBackend[]): MockBackend => mocks.find((mock) => mock.requests.length > 0)!;
+/** Makes an answer take so long, by the test's clock. */
+const taking =
+  (clock: { seconds: number }, seconds: number) =>
+  (text: string): string => {
+    clock.seconds += seconds;
+    return text;
+  };
 /** Resolves when `holds`; the test's own time limit ends a wait in vain. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
@@ -90,12 +96,12 @@ describe("pass-through", () => {
     });
   });
   test("models are the union; names are translated; trace context and the backend's own key go on, the client's does not", async () => {
-    const { gateway, one } = await open(["one"], {}, {});
+    const { gateway, one } = await open(["one"]);
     const file = fleetOver([one]) as { backends: Record<string, unknown>[] };
     const backends = [
       { ...file.backends[0], name: "named", models: { whale: "whale-w8a8", shark: "shark" }, apiKeyEnv: "ONE_KEY" },
     ];
-    const named = await serveMocks([], { backends }, { ONE_KEY: "k1" });
+    const named = await serveMocks([], { backends }, { env: { ONE_KEY: "k1" } });
     closers.push(named.close);
     const models = await clientOf(named).models.list();
     expect(models.data.map(({ id }) => id)).toEqual(["whale", "shark"]);
@@ -115,7 +121,7 @@ describe("pass-through", () => {
     expect((await fetch(`${gateway.url}/v1/models`)).status).toBe(200);
   });
   test("a client that goes away ends the work at the backend", async () => {
-    const { client, one } = await open(["one"], {}, {}, 20);
+    const { client, one } = await open(["one"], {}, { pieceMilliseconds: 20 });
     const abort = new AbortController();
     const stream = await client.chat.completions.create({ ...ask, stream: true }, { signal: abort.signal });
     for await (const _ of stream) break;
@@ -128,7 +134,7 @@ describe("pass-through", () => {
 describe("failover", () => {
   const unseen: Illness[] = ["error-500", "busy-429", "garbage", "empty", "freeze", "half-json", "cut"];
   test.each(unseen)("%s before anything was sent is not seen by the client", async (illness) => {
-    const { client, mocks } = await open(["one", "two"]);
+    const { client, mocks } = await open(["one", "two"], illness === "freeze" ? { health: noticing } : {});
     await client.chat.completions.create(ask);
     const home = homeOf(mocks);
     home.illness = illness;
@@ -137,7 +143,8 @@ describe("failover", () => {
   });
   const broken: Illness[] = ["cut", "freeze-in-stream", "half-json", "error-in-stream", "bad-utf8"];
   test.each(broken)("%s in the middle: another backend goes on with the text", async (illness) => {
-    const { client, mocks, gateway } = await open(["one", "two"]);
+    const more = illness === "freeze-in-stream" ? { health: noticing } : {};
+    const { client, mocks, gateway } = await open(["one", "two"], more);
     await client.chat.completions.create(ask);
     const home = homeOf(mocks);
     home.illness = illness;
@@ -220,22 +227,57 @@ describe("failover", () => {
     await expect(bad).rejects.toMatchObject({ status: 400 });
     expect(mocks.reduce((sum, mock) => sum + mock.requests.length, 0)).toBe(1);
   });
-  test("a breaker opens after three failures, lets one through later, and closes", async () => {
-    const { client, mocks, gateway } = await open(["one", "two"]);
+  test("an open breaker lets nobody through until its wait is over, then one, and closes when that goes well", async () => {
+    const clock = { seconds: 0 };
+    const waits = { openSeconds: 100, openSecondsMax: 1000 };
+    const { client, mocks, gateway } = await open(["one", "two"], { health: waits }, { now: () => clock.seconds });
+    // Far slower than the other will be: by speed alone it would never be asked again.
+    for (const mock of mocks) mock.says = taking(clock, 5);
     await client.chat.completions.create(ask);
     const home = homeOf(mocks);
+    for (const mock of mocks) mock.says = undefined;
     home.illness = "error-500";
     for (let n = 0; n < 6; n++) await client.chat.completions.create(ask);
     expect(home.struck["error-500"]).toBe(3);
-    const health = async () =>
-      ((await (await fetch(`${gateway.url}/health`)).json()) as { backends: { name: string; breaker: string }[] })
-        .backends;
-    expect((await health()).find(({ name }) => name === home.name)?.breaker).toBe("open");
-    home.illness = undefined;
-    await until(async () => {
-      await client.chat.completions.create(ask);
-      return (await health()).every(({ breaker }) => breaker === "closed");
+    const breaker = () => gateway.gateway.fleet.backends.find((live) => live.file.name === home.name)?.health.breaker;
+    const health = await (await fetch(`${gateway.url}/health`)).json();
+    expect(health).toMatchObject({
+      backends: expect.arrayContaining([expect.objectContaining({ name: home.name, breaker: "open" })]),
     });
+    clock.seconds += 99;
+    await client.chat.completions.create(ask);
+    expect(home.struck["error-500"]).toBe(3);
+    clock.seconds += 1;
+    await client.chat.completions.create(ask);
+    expect(home.struck["error-500"]).toBe(4);
+    // The failed trial doubled the wait.
+    home.illness = undefined;
+    clock.seconds += 199;
+    await client.chat.completions.create(ask);
+    expect(breaker()).toBe("open");
+    clock.seconds += 1;
+    const before = home.requests.length;
+    await client.chat.completions.create(ask);
+    expect(home.requests.length).toBe(before + 1);
+    expect(breaker()).toBe("closed");
+  });
+  test("a backend that was slow once gets its conversations back, one first", async () => {
+    const clock = { seconds: 0 };
+    const { client, mocks } = await open(["one", "two"], {}, { now: () => clock.seconds });
+    for (const mock of mocks) mock.says = taking(clock, 5);
+    await client.chat.completions.create(ask);
+    const home = homeOf(mocks);
+    for (const mock of mocks) mock.says = taking(clock, 0.01);
+    // Conversations whose home is the other show how fast that is.
+    const other = mocks.find((mock) => mock !== home)!;
+    for (let n = 0; other.requests.length < 5; n++)
+      await client.chat.completions.create({ ...ask, messages: [{ role: "user", content: `another ${n}` }] });
+    const before = home.requests.length;
+    await client.chat.completions.create(ask);
+    expect(home.requests.length).toBe(before);
+    clock.seconds += 1000;
+    await client.chat.completions.create(ask);
+    expect(home.requests.length).toBe(before + 1);
   });
 });
 
@@ -303,7 +345,7 @@ describe("canary, shadow, reload", () => {
     expect(one.requests.length).toBe(10);
   });
   test("a new file drains, removes and adds backends without dropping a stream", async () => {
-    const { client, gateway, one, two } = await open(["one"], {}, {}, 10).then(async (opened) => ({
+    const { client, gateway, one, two } = await open(["one"], {}, { pieceMilliseconds: 10 }).then(async (opened) => ({
       ...opened,
       two: await mockBackend({ name: "two" }),
     }));
@@ -321,7 +363,7 @@ describe("canary, shadow, reload", () => {
     );
   });
   test("closing lets an answer end", async () => {
-    const { client, gateway, one } = await open(["one"], {}, {}, 10);
+    const { client, gateway, one } = await open(["one"], {}, { pieceMilliseconds: 10 });
     const stream = client.chat.completions.stream(ask).finalChatCompletion();
     await until(() => one.running === 1);
     await gateway.close();

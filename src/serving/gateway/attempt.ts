@@ -55,6 +55,8 @@ export interface AttemptOptions {
   readonly answerHeaders: Readonly<Record<string, string>>;
   readonly policy: Health;
   readonly firstTokenSeconds: number;
+  /** For an answer that comes whole. */
+  readonly answerSeconds: number;
   readonly answerBytesMax: number;
   readonly now: () => number;
 }
@@ -108,8 +110,8 @@ export function attempt(options: AttemptOptions): Promise<Attempt> {
     client.onGone = () => settle({ kind: "abandoned" }, { stop: true });
     if (client.gone) return settle({ kind: "abandoned" }, { stop: true });
     limit(
-      stream === undefined ? policy.answerSeconds : options.firstTokenSeconds,
-      stream === undefined ? `no answer in ${policy.answerSeconds} s` : `no token in ${options.firstTokenSeconds} s`,
+      stream === undefined ? options.answerSeconds : options.firstTokenSeconds,
+      stream === undefined ? `no answer in ${options.answerSeconds} s` : `no token in ${options.firstTokenSeconds} s`,
     );
     const { path, body, headers } = options;
     const authorized =

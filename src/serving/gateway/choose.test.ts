@@ -4,7 +4,7 @@ import { type Candidate, choose, expectedSeconds, hashText } from "./choose.ts";
 
 const make = (name: string, changes: Partial<Candidate> = {}): Candidate => ({
   ...{ name, inFlight: 0, capacity: 10, weight: 1, dollarsPerMillionTokens: 0 },
-  ...{ firstTokenSeconds: 0.1, secondsPerToken: 0.01, ...changes },
+  ...{ firstTokenSeconds: 0.1, secondsPerToken: 0.01, unmeasuredSeconds: 0, ...changes },
 });
 const wanted = (conversation: number) => ({
   promptTokens: 1000,
@@ -61,5 +61,14 @@ describe("conversations", () => {
   test("leave a home that is full or too slow", () => {
     expect(counts([make("a", { inFlight: 10, capacity: 10 }), make("b")])).toEqual({ b: 4000 });
     expect(counts([make("a", { secondsPerToken: 0.02 }), make("b")])).toEqual({ b: 4000 });
+  });
+  test("try a home again that was too slow, once long enough ago and one at a time; no other conversation does", () => {
+    const b = make("b");
+    const mine = counts([make("a"), b]).a ?? 0;
+    // Ten times slower is doubted after 30 s × log2(10 / 1.5), which is 82 s.
+    const slow = { firstTokenSeconds: 1, secondsPerToken: 0.1 };
+    expect(counts([make("a", { ...slow, unmeasuredSeconds: 80 }), b])).toEqual({ b: 4000 });
+    expect(counts([make("a", { ...slow, unmeasuredSeconds: 83 }), b])).toEqual({ a: mine, b: 4000 - mine });
+    expect(counts([make("a", { ...slow, unmeasuredSeconds: 83, inFlight: 1 }), b])).toEqual({ b: 4000 });
   });
 });

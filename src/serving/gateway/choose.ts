@@ -12,7 +12,12 @@ export interface Candidate {
   readonly dollarsPerMillionTokens: number;
   readonly firstTokenSeconds: number;
   readonly secondsPerToken: number;
+  /** Since an answer of it was last measured. */
+  readonly unmeasuredSeconds: number;
 }
+
+/** What is known of an idle backend's slowness is worth half after so long. */
+const forgetSeconds = 30;
 
 export interface Wanted {
   /** Expected, not the limit that was asked for. */
@@ -41,7 +46,9 @@ export function expectedSeconds(candidate: Candidate, wanted: Wanted, policy: Ro
 
 /**
  * The candidate to ask; undefined when there is none. It is the conversation's own one (highest rendezvous hash) while that
- * has room and is expected to take at most `affinitySlack` times the best, else the best.
+ * has room and is expected to take at most `affinitySlack` times the best, else the best. A home that lost its conversations for
+ * being slow is given the benefit of the doubt that grows with the time since, for one request at a time: nothing else would
+ * ever measure it again. Only its own conversations try it, so that no other one loses its cache for that.
  */
 export function choose<T extends Candidate>(
   candidates: readonly T[],
@@ -66,9 +73,9 @@ export function choose<T extends Candidate>(
       homeSeconds = seconds;
     }
   }
-  if (home !== undefined && home.inFlight < home.capacity && homeSeconds <= policy.affinitySlack * bestSeconds)
-    return home;
-  return best;
+  if (home === undefined || home.inFlight >= home.capacity) return best;
+  const doubt = home.inFlight === 0 ? 2 ** (-home.unmeasuredSeconds / forgetSeconds) : 1;
+  return homeSeconds * doubt <= policy.affinitySlack * bestSeconds ? home : best;
 }
 
 /** Weighted rendezvous hash (Schindelhauer & Schomaker 2005): each candidate wins in proportion to its weight. */

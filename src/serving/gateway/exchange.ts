@@ -58,6 +58,8 @@ export interface Summary {
 
 /** So many backends that say the like of a strange answer are believed. */
 const agreeingMax = 3;
+/** An answer without a limit of its own is given time for so many of the usual length, on trial. */
+const trialAnswers = 4;
 const backoffSecondsMin = 0.05;
 const backoffSecondsMax = 0.5;
 
@@ -132,7 +134,10 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
   const onTrial = backend.health.breaker !== "closed";
   backend.health = begin(backend.health);
   backend.inFlight++;
-  const usual = backend.speed.usualFirstTokenSeconds;
+  // A backend on trial must not cost a client the whole patience: a frozen one is recognised by its own usual pace.
+  const trialSeconds = (usual: number | undefined, most: number): number =>
+    onTrial && usual !== undefined ? Math.min(most, Math.ceil(usual * policy.slowFactor)) : most;
+  const tokensMax = request.maxTokens ?? trialAnswers * backend.speed.answerTokens;
   const model = backend.models.get(request.model) ?? request.model;
   try {
     return await attempt({
@@ -151,11 +156,8 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
         ...(run.resumed && { "x-dualgauge-resumed": run.resumed.stream === undefined ? "start" : "text" }),
       },
       policy,
-      // A backend on trial must not cost a client the whole patience: a frozen one is recognised by its own usual pace.
-      firstTokenSeconds:
-        onTrial && usual !== undefined
-          ? Math.min(policy.firstTokenSeconds, Math.max(1, usual * policy.slowFactor))
-          : policy.firstTokenSeconds,
+      firstTokenSeconds: trialSeconds(backend.speed.usualFirstTokenSeconds, policy.firstTokenSeconds),
+      answerSeconds: trialSeconds(backend.speed.usualSeconds(tokensMax), policy.answerSeconds),
       answerBytesMax: limits.answerBytes,
       now: around.now,
     });

@@ -110,7 +110,8 @@ export async function openFleet(first: FleetFile, open: OpenBackend): Promise<Fl
         file.canary === undefined
           ? fit
           : fit.filter((live) => (live.file.name === file.canary?.backend) === isCanary(asked));
-      const chosen = best(ofShare.length > 0 ? ofShare : fit, asked, now, file);
+      const candidates = ofShare.length > 0 ? ofShare : fit;
+      const chosen = dueForTrial(candidates, { tried, continuing }) ?? best(candidates, asked, now, file);
       // Distrust is no reason to refuse when nobody else is left: the one whose wait ends first is asked all the same.
       return chosen ?? (forced ? able.sort((a, b) => a.health.notBefore - b.health.notBefore)[0] : undefined);
     },
@@ -132,6 +133,18 @@ function mayServe(
   return !drain && name !== shadow?.backend && !(name === canary?.backend && rolledBack !== undefined);
 }
 
+/**
+ * An open breaker whose wait is over is asked before all others, whatever speeds, prices and conversations say: a backend that nobody
+ * is sent to never proves that it is well again. A request that another backend has failed already, or that is in the
+ * middle of its answer, has no patience left for that.
+ */
+function dueForTrial(
+  fit: readonly LiveBackend[],
+  { tried, continuing }: { tried: ReadonlySet<LiveBackend>; continuing: boolean },
+): LiveBackend | undefined {
+  return continuing || tried.size > 0 ? undefined : fit.find((live) => live.health.breaker !== "closed");
+}
+
 function best(
   backends: readonly LiveBackend[],
   asked: Asked,
@@ -139,13 +152,23 @@ function best(
   { routing }: FleetFile,
 ): LiveBackend | undefined {
   if (backends.length <= 1) return backends[0];
-  const candidates = backends.map((live): Candidate & { live: LiveBackend } => ({
-    live,
-    ...{ name: live.file.name, inFlight: live.inFlight, capacity: live.file.capacity, weight: live.file.weight },
-    dollarsPerMillionTokens: live.file.dollarsPerMillionTokens,
-    firstTokenSeconds: live.speed.firstTokenSeconds(now),
-    secondsPerToken: live.speed.secondsPerToken(now),
-  }));
+  // Of one that never answered nothing is known: it counts as like the fastest, or a fast fleet would never try it.
+  const known = backends.filter((live) => live.speed.measuredAt !== undefined);
+  const fastest = (of: (live: LiveBackend) => number): number | undefined =>
+    known.length === 0 ? undefined : Math.min(...known.map(of));
+  const candidates = backends.map((live): Candidate & { live: LiveBackend } => {
+    const { measuredAt } = live.speed;
+    const guess = <K extends "firstTokenSeconds" | "secondsPerToken">(key: K): number =>
+      (measuredAt === undefined ? fastest((other) => other.speed[key](now)) : undefined) ?? live.speed[key](now);
+    return {
+      live,
+      ...{ name: live.file.name, inFlight: live.inFlight, capacity: live.file.capacity, weight: live.file.weight },
+      dollarsPerMillionTokens: live.file.dollarsPerMillionTokens,
+      firstTokenSeconds: guess("firstTokenSeconds"),
+      secondsPerToken: guess("secondsPerToken"),
+      unmeasuredSeconds: measuredAt === undefined ? 0 : Math.max(0, now - measuredAt),
+    };
+  });
   const usual = backends.reduce((sum, live) => sum + live.speed.answerTokens, 0) / backends.length;
   const answerTokens = Math.min(usual, asked.maxTokens ?? usual);
   return choose(

@@ -160,7 +160,11 @@ async function askQuietly(
   const result = await attempt({
     ...{ backend, client: { ...nobody }, path: asked.route, body, headers: { "content-type": "application/json" } },
     ...{ stream: undefined, continuing: false, emptyIsAnswer: true, answerHeaders: {}, policy, now },
-    ...{ firstTokenSeconds: policy.firstTokenSeconds, answerBytesMax: limits.answerBytes },
+    ...{
+      firstTokenSeconds: policy.firstTokenSeconds,
+      answerSeconds: policy.answerSeconds,
+      answerBytesMax: limits.answerBytes,
+    },
   });
   leave(backend);
   const at = { now: now(), policy };

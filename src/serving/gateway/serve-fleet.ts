@@ -29,13 +29,19 @@ export interface ServedFleet {
 export interface ServeOptions {
   readonly say: (line: string) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Monotonic seconds, for breakers, speeds and limits a minute; the process's own clock unless a test moves it. */
+  readonly now?: (() => number) | undefined;
   /** Threads of each embedded engine, and how its model is called. */
   readonly embedded?: { readonly threads: number; readonly name?: string | undefined };
 }
 
+const monotonicSeconds = (): number => performance.now() / 1000;
+
 /** BadInput when the port, a key file, an API key or a model directory is not what the file says. */
-export async function serveFleet(file: FleetFile, { say, env, embedded }: ServeOptions): Promise<ServedFleet> {
-  const now = (): number => performance.now() / 1000;
+export async function serveFleet(
+  file: FleetFile,
+  { say, env, now = monotonicSeconds, embedded }: ServeOptions,
+): Promise<ServedFleet> {
   const date = (): number => Date.now() / 1000;
   const secrets = file.tls === undefined ? undefined : readTls(file.tls);
   const fleet = await openFleet(file, openBackend(env, date, embedded ?? { threads: 1 }));

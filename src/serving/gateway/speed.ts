@@ -20,7 +20,11 @@ export interface Speed {
   slowness(answer: Answered): number;
   /** Usual seconds to the first token; undefined before enough answers. */
   readonly usualFirstTokenSeconds: number | undefined;
+  /** Usual seconds of an answer of so many tokens; undefined before enough answers. */
+  usualSeconds(tokens: number): number | undefined;
   readonly answerTokens: number;
+  /** Monotonic seconds; undefined before the first answer, when all else is a guess. */
+  readonly measuredAt: number | undefined;
   measured(answer: Answered): void;
 }
 
@@ -59,6 +63,10 @@ export function createSpeed(): Speed {
     get usualFirstTokenSeconds() {
       return answers < enoughAnswers ? undefined : first.usual;
     },
+    usualSeconds: (tokens) => (answers < enoughAnswers ? undefined : first.usual + tokens * perToken.usual),
+    get measuredAt() {
+      return answers === 0 ? undefined : last;
+    },
     get answerTokens() {
       return answerTokens;
     },
@@ -67,7 +75,7 @@ export function createSpeed(): Speed {
       last = now;
       if (firstTokenSeconds === undefined) {
         // One figure for two unknowns: in proportion to what was expected.
-        const ratio = seconds / (first.lately + tokens * perToken.lately);
+        const ratio = seconds / Math.max(1e-9, first.lately + tokens * perToken.lately);
         learn(first, first.lately * ratio);
         learn(perToken, perToken.lately * ratio);
       } else {
