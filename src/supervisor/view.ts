@@ -4,6 +4,7 @@
  */
 import type { AgentRecord } from "../launcher/agent-record.ts";
 import type { Observation } from "../launcher/launcher.ts";
+import type { NotedDevice } from "../spec/device-finding.ts";
 import type { WorkerEvent, WorkerPhase } from "../spec/worker-event.ts";
 import { median, quantile, type Recent, recent } from "./recent.ts";
 
@@ -34,6 +35,16 @@ export interface RankView {
   readonly computeSeconds: Recent<{ step: number; seconds: number }>;
 }
 
+export interface DeviceNote {
+  readonly device: NotedDevice;
+  /** Rank that computes on it, as far as that can be told. */
+  readonly rank: number | null;
+  readonly what: string;
+  readonly detail: string;
+}
+/** More kinds of trouble than these on one host say nothing new. */
+const deviceNotesMax = 500;
+
 export interface LinkView {
   readonly low: number;
   readonly high: number;
@@ -57,6 +68,8 @@ export interface View {
   usualStepSeconds: { median: number; p99: number };
   /** Losses of this and earlier attempts, by step. */
   readonly losses: Recent<{ step: number; loss: number }>;
+  /** What the agent has told of devices in this attempt, the newest of each kind and device last. */
+  readonly devices: Map<string, DeviceNote>;
   firstStep: boolean;
   agent: Observation["agent"];
   agentEnded: Extract<AgentRecord, { ev: "ended" }>["reason"] | undefined;
@@ -125,6 +138,7 @@ export function createView(
     stepSeconds: recent(128),
     usualStepSeconds: { median: 0, p99: 0 },
     losses,
+    devices: new Map(),
     firstStep: false,
     agent: "unknown",
     agentEnded: undefined,
@@ -203,6 +217,11 @@ function enterPhase(view: View, rank: RankView, phase: WorkerPhase): void {
 
 function lookAtRecord(view: View, record: AgentRecord, lastLines: (rank: number) => readonly string[]): void {
   if (record.ev === "ended") view.agentEnded = record.reason;
+  if (record.ev === "noted") {
+    if (record.device !== undefined) noteDevice(view, { ...record, device: record.device });
+    // What the agent notes of a rank is no word of the rank's.
+    return;
+  }
   const rank = "rank" in record && record.rank !== null ? view.ranks[record.rank] : undefined;
   if (rank === undefined) return;
   rank.heardAt = view.observedSeconds;
@@ -216,6 +235,12 @@ function lookAtRecord(view: View, record: AgentRecord, lastLines: (rank: number)
     rank.spawnFailed = record.why;
     view.ended.add(rank);
   }
+}
+
+function noteDevice(view: View, { device, rank, what, detail }: DeviceNote): void {
+  const key = `${device.name} ${what}`;
+  view.devices.delete(key);
+  if (view.devices.size < deviceNotesMax) view.devices.set(key, { device, rank, what, detail });
 }
 
 function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
