@@ -1,5 +1,5 @@
 /**
- * Reads what most hand-written training loops print: a line that names a step and its loss.
+ * Reads what most hand-written training loops print: a line that names a step and its loss, or one that says what begins now.
  * Knows: the common forms (nanoGPT, MaxText, `key=value`, JSON lines). Does not know: ranks, time. A step without a loss on its
  * line is not taken for one: "step 1: loading data" is no progress.
  */
@@ -19,12 +19,18 @@ const milliseconds = new RegExp(
 );
 const seconds = new RegExp(String.raw`\b(?:seconds|(?:iter |step )?time \(s\))["']?\s*[:=]\s*(${figure})`, "i");
 
+/** Said before a silence: "Saving model checkpoint to …", "***** Running Evaluation *****", "evaluating on 100 batches". */
+const saving =
+  /^[^:={]{0,80}\bsaving (?:(?:the|a|model|full|training|optimizer) ){0,2}(?:checkpoint|model|state|weights)\b/i;
+const validating =
+  /^[^:={]{0,80}\b(?:running (?:evaluation|validation|prediction)|evaluating|validating|start(?:ing)? (?:evaluation|validation)|evaluation (?:begins|started))\b/i;
+
 /** `step 12/100 loss 2.31`, `iter 10: loss 10.12, time 123.45ms`, `{"step": 12, "loss": 2.3}`. */
 export function readPlain(line: string): Reading | undefined {
   const at = step.exec(line);
   const found = at === null ? null : loss.exec(line);
   const value = stepNumber(at?.[1]);
-  if (at === null || found === null || value === undefined) return undefined;
+  if (at === null || found === null || value === undefined) return phaseOf(line);
   const elapsed = number(milliseconds.exec(line)?.[1]);
   return {
     says: "step",
@@ -34,4 +40,9 @@ export function readPlain(line: string): Reading | undefined {
     gradNorm: number(gradNorm.exec(line)?.[1]),
     seconds: elapsed === undefined ? number(seconds.exec(line)?.[1]) : elapsed / 1000,
   };
+}
+
+function phaseOf(line: string): Reading | undefined {
+  if (saving.test(line)) return { says: "phase", phase: "save" };
+  return validating.test(line) ? { says: "phase", phase: "validate" } : undefined;
 }

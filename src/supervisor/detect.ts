@@ -64,7 +64,7 @@ function findings(view: View, state: RunState, policy: Policy): Finding[] {
   return [
     ...detectEnds(view),
     ...detectWorkerFaults(view, state),
-    ...detectSilence(view, failover, policy.program?.saysSteps),
+    ...detectSilence(view, failover, policy.program?.saysSteps, state.faults),
     ...(shares !== undefined
       ? [
           ...detectLossSpike(view, state, failover),

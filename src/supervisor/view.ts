@@ -66,6 +66,8 @@ export interface View {
   readonly stepSeconds: Recent<number>;
   /** Order statistics of `stepSeconds`, kept because every look asks for them; 0 before the first step. */
   usualStepSeconds: { median: number; p99: number };
+  /** Of somebody's own program: the longest time between two reports in this attempt, also of those long ago. */
+  longestReportSeconds: number;
   /** Losses of this and earlier attempts, by step. */
   readonly losses: Recent<{ step: number; loss: number }>;
   /** What the agent has told of devices in this attempt, the newest of each kind and device last. */
@@ -137,6 +139,7 @@ export function createView(
     linkRates: new Map(),
     stepSeconds: recent(128),
     usualStepSeconds: { median: 0, p99: 0 },
+    longestReportSeconds: 0,
     losses,
     devices: new Map(),
     firstStep: false,
@@ -310,7 +313,10 @@ function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev
 function progressed(view: View, step: number, at: number, stepSeconds: number | undefined): void {
   const covered = (stepSeconds ?? 0) * (view.firstStep ? step - view.step : 1);
   if (view.speaker === "rank-0") view.stepSeconds.add(stepSeconds ?? 0);
-  else if (view.firstStep) view.stepSeconds.add(Math.max(covered, view.silentSeconds));
+  else if (view.firstStep) {
+    view.stepSeconds.add(Math.max(covered, view.silentSeconds));
+    view.longestReportSeconds = Math.max(view.longestReportSeconds, view.silentSeconds);
+  }
   view.firstStep = true;
   view.silentSeconds = 0;
   view.lastProgressAt = at;

@@ -42,7 +42,7 @@ function job(
     program,
     pools: [{ name: "here", workers: ranks }],
     // Batches this small make the loss jump by itself.
-    failover: { hangSeconds: 1, stopGraceSeconds: 1, lossSpikeFactor: 50 },
+    failover: { hangSeconds: 6, stopGraceSeconds: 1, lossSpikeFactor: 50 },
   };
   writeFileSync(join(folder, `${name}.yaml`), stringify(file));
   return {
