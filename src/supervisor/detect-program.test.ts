@@ -29,6 +29,7 @@ function program({ saysSteps = true }: { saysSteps?: boolean } = {}) {
   let seq = 0;
   let step = 0;
   let state = running;
+  let stopped: number | undefined;
   const observe = (
     seconds: number,
     events: readonly WorkerEvent[] = [],
@@ -37,7 +38,8 @@ function program({ saysSteps = true }: { saysSteps?: boolean } = {}) {
     for (let left = seconds; left > 0; left -= 0.1) {
       const isLast = left <= 0.1;
       now += 0.1;
-      const seen = { agent: "running" as const, processes: [], blind: [], malformed: {}, monotonicSeconds: now };
+      const processes = stopped === undefined ? [] : [{ rank: stopped, status: "stopped" as const }];
+      const seen = { agent: "running" as const, processes, blind: [], malformed: {}, monotonicSeconds: now };
       look(view, { ...seen, events: isLast ? events : [], records: isLast ? records : [] }, () => []);
     }
   };
@@ -52,6 +54,10 @@ function program({ saysSteps = true }: { saysSteps?: boolean } = {}) {
     phase: (phase: "validate") =>
       observe(0.1, [{ ...header, seq: ++seq, monotonicSeconds: now, ev: "phase", phase, step }]),
     silent: (seconds: number) => observe(seconds),
+    stop(rank: number): void {
+      stopped = rank;
+      observe(0.2);
+    },
     device(name: string, finding: DeviceFindingCode, rank: number | null, detail = "seen"): void {
       const record = { v: 1 as const, epoch: 1, seq: ++seq, monotonicSeconds: now, ev: "noted" as const };
       observe(0.1, [], [{ ...record, rank, what: finding, count: 1, detail, device: { name, finding } }]);
@@ -61,29 +67,28 @@ function program({ saysSteps = true }: { saysSteps?: boolean } = {}) {
       observe(0.1, [], [{ ...record, rank, code: null, signal: "SIGABRT" }]);
     },
     hungBefore(at: number): void {
-      const found = detectedAt(at);
-      state = {
-        ...running,
-        faults: [
-          {
-            epoch: 0,
-            id: 0,
-            pool: "a",
-            at: 0,
-            detected: found,
-            decision: undefined,
-            injection: undefined,
-            recoverSeconds: null,
-            lostSteps: 0,
-          } as unknown as RunState["faults"][number],
-        ],
+      const [detected] = hungOnce(at);
+      if (detected === undefined) throw new Error("the program before was not taken for hung");
+      const outcome = {
+        decision: undefined,
+        recoverSeconds: null,
+        lostSteps: 0,
+        injection: undefined,
+        highestStep: at - 1,
       };
+      state = { ...running, faults: [{ id: 0, epoch: 0, pool: "a", at: 0, detected, ...outcome }] };
     },
     faults: () => detect(view, state, policy).flatMap((draft) => (draft.type === "fault-detected" ? [draft.data] : [])),
   };
 }
 
-const detectedAt = (step: number) => ({ kind: "hang", step, root: "hang a-0", retried: false, source: null, rank: 1 });
+/** The fault of a program that hung in the step before `step` was done. */
+function hungOnce(step: number) {
+  const p = program();
+  p.steps(step - 1);
+  p.silent(121);
+  return p.faults();
+}
 
 test.each<[string, number, number]>([
   ["two reports: startSeconds", 2, 120],
@@ -126,6 +131,15 @@ test("where it was taken for hung before it gets the time of a launch", () => {
   expect(p.faults()).toEqual([]);
   p.silent(2);
   expect(p.faults()).toHaveLength(1);
+});
+
+test("a stopped process is blamed, although another was silent longer", () => {
+  const p = program();
+  p.steps(20);
+  p.silent(1);
+  p.stop(1);
+  p.silent(2);
+  expect(p.faults()).toMatchObject([{ kind: "hang", rank: 1 }]);
 });
 
 test("a plain program that never showed a step is never taken for hung", () => {

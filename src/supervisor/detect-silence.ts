@@ -91,8 +91,10 @@ function hang(view: View, rank: RankView, evidence: readonly string[]): Finding 
   };
 }
 
-/** Follows who waits for whom to the rank that waits for nobody; of several, the one that was silent longest. */
+/** A rank whose process is stopped; else follows who waits for whom to the rank that waits for nobody, and of several to the one that was silent longest. */
 function toBlame(view: View): RankView | undefined {
+  const stopped = [...view.stopped].find(({ exit }) => exit === undefined);
+  if (stopped !== undefined) return stopped;
   const living = view.ranks.filter((rank) => rank.exit === undefined);
   const notWaiting = living.filter((rank) => rank.phase !== "reduce");
   const candidates = notWaiting.length > 0 ? notWaiting : living;

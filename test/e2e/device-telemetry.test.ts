@@ -45,7 +45,6 @@ exit 0`;
   const notes = () =>
     existsSync(journal) ? readJournal(journal).state.notes.filter(({ device }) => device !== undefined) : [];
   await until(() => existsSync(journal) && readJournal(journal).state.step >= 5);
-  writeFileSync(at("devices.new"), `${row(0, 0)}\n${row(1, 2)}\n`);
   // Until it is noted the counter goes up: the first look that sees it is not the first of all.
   let errors = 2;
   await until(() => {
