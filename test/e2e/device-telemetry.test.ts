@@ -25,7 +25,7 @@ function write(folder: string, script: string, smi: string, program: object = {}
     name: "job",
     program: { command: ["bash", "job.sh"], workersPerNode: 2, env, telemetrySeconds: 0.05, ...program },
     pools: [{ name: "here", workers: 1, spares: 1 }],
-    failover: { stopGraceSeconds: 0.5 },
+    failover: { stopGraceSeconds: 0.5, hangSeconds: 60 },
   };
   writeFileSync(join(folder, "run.yaml"), stringify(file));
   return { PATH: `${join(folder, "bin")}:${process.env.PATH}` };

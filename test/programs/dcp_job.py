@@ -26,6 +26,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--folder", required=True)
 parser.add_argument("--every", type=int, default=4)
+parser.add_argument("--linger-at", type=int, help="step of the first attempt that is never done, so that it can be struck in peace")
 parser.add_argument("--pause", type=float, default=0.05)
 args = parser.parse_args()
 rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -47,6 +48,8 @@ if found:
 
 while step < args.steps:
     step += 1
+    while step == args.linger_at and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        time.sleep(0.1)
     gradient = torch.ones(64)
     dist.all_reduce(gradient)
     for tensor in (mine, state["shared"]):
