@@ -4,7 +4,6 @@
  */
 import type { AgentRecord } from "../launcher/agent-record.ts";
 import type { Observation } from "../launcher/launcher.ts";
-import type { NotedDevice } from "../spec/device-finding.ts";
 import type { WorkerEvent, WorkerPhase } from "../spec/worker-event.ts";
 import { median, quantile, type Recent, recent } from "./recent.ts";
 
@@ -36,7 +35,7 @@ export interface RankView {
 }
 
 export interface DeviceNote {
-  readonly device: NotedDevice;
+  readonly device: NonNullable<Extract<AgentRecord, { ev: "noted" }>["device"]>;
   /** Rank that computes on it, as far as that can be told. */
   readonly rank: number | null;
   readonly what: string;
