@@ -3,6 +3,7 @@
  * Knows: what to show of a run that is fit. Does not know: what is wrong with one that is not (load-run).
  */
 import type { Command } from "commander";
+import { telemetryTools } from "../devices/telemetry-tools.ts";
 import { poolOrder } from "../spec/run-file.ts";
 import { loadRun } from "./load-run.ts";
 import { printDocument, words } from "./output.ts";
@@ -20,6 +21,13 @@ export function register(program: Command): void {
     .action(check);
 }
 
+/** What will be known of devices; said here, because a run without a vendor's tool says nothing of it. */
+function telemetry(tools: readonly string[]): string {
+  return tools.length === 0
+    ? "neither nvidia-smi nor npu-smi is on PATH: nothing will be known of devices"
+    : `${tools.join(" and ")} will be asked while it runs`;
+}
+
 function check(given: string, options: { json?: true }): void {
   const { file, parameters, corpus, identity } = loadRun(given, { whole: true });
   if (options.json) {
@@ -31,7 +39,7 @@ function check(given: string, options: { json?: true }): void {
       tokens: corpus?.tokens ?? null,
       unigramEntropy: corpus?.unigramEntropy ?? null,
       steps: file.program?.steps ?? file.train?.steps ?? null,
-      ...(file.program && { program: file.program }),
+      ...(file.program && { program: file.program, telemetry: telemetryTools() }),
       pools: poolOrder(file).map(({ name, workers, spares, emulate }) => ({
         name,
         platform: emulate.platform,
@@ -49,6 +57,7 @@ function check(given: string, options: { json?: true }): void {
     line(`${given} is fit to run`, "good"),
     ...(text ? hanging("data    ", text) : []),
     ...fleet(file, { parameters }),
+    ...(file.program === undefined ? [] : hanging("devices ", telemetry(telemetryTools()))),
     line(`next: dualgauge train ${given}`),
   ]);
 }

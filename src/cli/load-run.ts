@@ -2,11 +2,12 @@
  * Reads a run file with everything that can be wrong before a process is started: keys, sizes, text, tokenizer.
  * Knows: what each part refuses. Does not know: run directories, what is done with the run.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { checkCorpus } from "../engine/corpus.ts";
 import { findTextFiles, resolveData } from "../engine/corpus-files.ts";
 import { deepseekV3 } from "../engine/model/deepseek.ts";
+import { fileKind } from "../host/file-kind.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import { isEngineRun, isProgramRun } from "../spec/run-file.ts";
 import { readJournal } from "../store/journal-file.ts";
@@ -29,7 +30,7 @@ const checkedBytesMax = 64 * 2 ** 20;
 export function loadRun(given: string, { whole = false }: { whole?: boolean } = {}): LoadedRun {
   const run = readRunFile(given);
   const { file } = run;
-  const isDirectory = statSync(given).isDirectory();
+  const isDirectory = fileKind(given) === "folder";
   // A run's own copy of its run file was written elsewhere, and the paths in it start there.
   const folder = isDirectory ? (originOf(run.folder) ?? run.folder) : run.folder;
   if (isProgramRun(file)) {
@@ -55,6 +56,6 @@ function originOf(dir: string): string | undefined {
 }
 
 function checkPrompts(path: string, shown: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile()) return;
+  if (fileKind(path) === "file") return;
   throw new BadInput(`port.prompts: ${shown}: no such file; name one with a prompt a line, or leave the key out`);
 }

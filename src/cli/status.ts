@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import { processStatus } from "../host/processes.ts";
-import { type StatusDocument, statusDocument } from "../journal/select.ts";
+import { type NoteReport, type StatusDocument, statusDocument } from "../journal/select.ts";
 import type { RunState } from "../journal/state.ts";
 import { readJournal } from "../store/journal-file.ts";
 import { leaseHolder } from "../store/lease.ts";
@@ -55,10 +55,17 @@ function report(state: RunState, document: StatusDocument, place: string, now: n
     ...hanging("  supervisor ", by + age),
     ...hanging("  workers    ", listed === "" ? "none is alive" : listed),
     ...Object.entries(document.blind).flatMap(([view, why]) => hanging("  blind      ", `${view}: ${why}`, "bad")),
+    ...document.notes.flatMap((note) => hanging("  noted      ", noteText(note), "quiet")),
     ...(document.checkpoint === null ? [] : hanging("  checkpoint ", document.checkpoint)),
     ...faults(document),
     ...(supervisor === null ? [line(`next: dualgauge train ${place}`)] : []),
   ];
+}
+
+function noteText({ device, rank, what, count: times, detail }: NoteReport): string {
+  const user = rank === null ? "" : `rank ${rank}`;
+  const who = [...(device === null ? [] : [device]), ...(user === "" ? [] : [user])].join(", ") || "the program";
+  return `${who}: ${what}${times > 1 ? ` (${times} times)` : ""}: ${detail}`;
 }
 
 function faults({ faults: reports, lostSteps }: StatusDocument): Line[] {

@@ -57,7 +57,10 @@ export function findTextFiles(paths: readonly string[]): readonly TextFile[] {
       const names = expand(path);
       if (names.length === 0) problems.push(`data.text.files: ${path}: no .txt or .jsonl file there; name one`);
       for (const name of names) {
-        const { size, mtimeMs } = statSync(name);
+        const stat = statSync(name);
+        // A pipe that nobody writes to would be waited for, a device has no end.
+        if (!stat.isFile()) problems.push(`data.text.files: ${name}: is no regular file; name another or take it away`);
+        const { size, mtimeMs } = stat;
         found.push({ path: name, bytes: size, modifiedMilliseconds: mtimeMs });
       }
     } catch (error) {

@@ -4,6 +4,7 @@
  * Events that carry `source` stem from a worker or its agent; (epoch, rank, seq) is counted once, however often it is read.
  */
 import * as z from "zod";
+import { NotedDevice } from "../spec/device-finding.ts";
 import { FaultAction, FaultCategory, FaultKind, FaultScope, Platform } from "../spec/vocabulary.ts";
 
 const text = z.string().max(4000);
@@ -165,12 +166,14 @@ const data = {
     weightsSha256: z.string().max(128).nullable(),
   }),
   "run-failed": z.strictObject({ reasons: z.array(text).min(1).max(100), checkpoint: CheckpointRef.nullable() }),
-  /** Something odd about what a program says, for a person to see; nothing is concluded from it. `count` of how many so far. */
+  /** Something odd about what a program says, or about a device, for a person to see; by itself nothing is done about it. `count` of how many so far. */
   noted: z.strictObject({
     rank: count.nullable(),
     what: name,
     count: z.int().positive(),
     detail: text,
+    /** Set where it is about a device and not about the program; absent in journals before devices were looked at. */
+    device: NotedDevice.optional(),
     source: Source,
   }),
   /** A source could not be read: nothing is concluded from its silence until `sighted`. */

@@ -121,6 +121,29 @@ export function workers(state: RunState): WorkerReport[] {
     .map(({ rank, node, process }) => ({ ...process, rank, node, pool: attempt.pool }));
 }
 
+export interface NoteReport {
+  /** `nvidia 3`; null where it is about the program. */
+  readonly device: string | null;
+  readonly rank: number | null;
+  readonly what: string;
+  /** How often so far. */
+  readonly count: number;
+  readonly detail: string;
+}
+
+/** Lines that a person looks through. */
+const notesMax = 20;
+
+function noteReports(state: RunState): NoteReport[] {
+  const byKey = new Map<string, NoteReport>();
+  for (const { rank, what, count, detail, device } of state.notes) {
+    const key = `${device?.name} ${rank} ${what}`;
+    byKey.delete(key);
+    byKey.set(key, { device: device?.name ?? null, rank, what, count, detail });
+  }
+  return [...byKey.values()].slice(-notesMax);
+}
+
 export interface StatusDocument {
   readonly state: RunState["phase"];
   readonly run: string;
@@ -139,6 +162,8 @@ export interface StatusDocument {
   readonly workers: readonly WorkerReport[];
   readonly faults: readonly FaultReport[];
   readonly blind: Readonly<Record<string, string>>;
+  /** The last word on each odd thing about the program or a device, newest last. */
+  readonly notes: readonly NoteReport[];
   readonly checkpoint: string | null;
   readonly reasons: readonly string[];
 }
@@ -164,6 +189,7 @@ export function statusDocument(state: RunState, at?: number): StatusDocument {
     workers: workers(state),
     faults: faultReports(state),
     blind: state.blind,
+    notes: noteReports(state),
     checkpoint: state.finished?.checkpoint?.path ?? newestCheckpoint(state),
     reasons: state.reasons,
   };

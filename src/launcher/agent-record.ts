@@ -3,6 +3,7 @@
  * Knows: both files' schemas. Does not know: the supervisor, the launcher, what workers do.
  */
 import * as z from "zod";
+import { NotedDevice } from "../spec/device-finding.ts";
 import { ProgramAdapter, ProgramCheckpointFormat } from "../spec/program.ts";
 
 const path = z.string().min(1).max(4096);
@@ -39,6 +40,8 @@ export const AgentOrder = z.strictObject({
       steps: z.int().nonnegative(),
       step: z.int().nonnegative(),
       checkpoint: z.strictObject({ dir: path, format: ProgramCheckpointFormat }).nullable(),
+      /** Seconds between two looks at the host's devices; 0 or absent (in orders of earlier versions): none. */
+      telemetrySeconds: z.number().nonnegative().optional(),
     })
     .optional(),
 });
@@ -75,6 +78,8 @@ export const AgentRecord = z.discriminatedUnion("ev", [
     what: z.string().min(1).max(200),
     count: z.int().positive(),
     detail: z.string().max(2000),
+    /** Set where it is about a device and not about the program. */
+    device: NotedDevice.optional(),
   }),
   /**
    * The last record: nothing that the agent started lives. `fenced`: a newer epoch exists, nothing was started; `finished`: a

@@ -18,6 +18,8 @@ export interface ProgramAttempt {
   readonly steps: number;
   /** Step that it resumes from, as far as that is known. */
   readonly step: number;
+  /** Seconds between two looks at the host's devices; 0: none. */
+  readonly telemetrySeconds: number;
   /** `dir` is absolute. */
   readonly checkpoint: { readonly dir: string; readonly format: ProgramCheckpointFormat } | null;
 }

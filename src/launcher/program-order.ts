@@ -12,7 +12,8 @@ export function programOrder(
   files: AttemptFiles,
   { epochFile, port }: { epochFile: string; port: number },
 ): AgentOrder {
-  const { run, command, cwd, env, workersPerNode: perNode, adapter, steps, step, checkpoint } = program;
+  const { run, command, cwd, env, workersPerNode: perNode, adapter, steps, step } = program;
+  const { checkpoint, telemetrySeconds } = program;
   return AgentOrder.parse({
     ...{ v: 1, run, epoch, epochFile, records: files.records, graceSeconds },
     workers: nodes.map((_, rank) => ({
@@ -31,6 +32,6 @@ export function programOrder(
       told: files.told(rank),
       events: files.events(rank),
     })),
-    program: { cwd, mark: files.folder, adapter, steps, step, checkpoint },
+    program: { cwd, mark: files.folder, adapter, steps, step, checkpoint, telemetrySeconds },
   });
 }

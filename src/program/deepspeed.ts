@@ -5,16 +5,18 @@
 import { readMegatron } from "./megatron.ts";
 import { number, type Reading, stepNumber } from "./reading.ts";
 
-const pipeline = /\bsteps: (\d+) loss: (\S+) iter time \(s\): (\S+)/;
-const plain = /\[Rank \d+\] step=(\d+), skipped=(\d+),/;
+/** Losses beside the first one come between it and the time; a fork writes `step: 10 / 1000`. */
+const pipeline = /\bsteps?:\s+(\d+)(?:\s*\/\s*(\d+))? loss: (\S+) (?:\S[^|]{0,500}? )?iter time \(s\): (\S+)/;
+const plain = /\[Rank -?\d+\] step=(\d+), skipped=(\d+),/;
 const timer = /\bglobal_step=(\d+), RunningAvgSamplesPerSec=/;
 const saving = /\bSaving model checkpoint: |\] Saving \S+\.pt\.\.\./;
-const saved = /\bcheckpoint global_step\d+ is ready now|\] Saved \S+\.pt\./;
+const saved = /\b[Cc]heckpoint global_step\d+ is ready now|\] Saved \S+\.pt\./;
 
 /** `[Rank 0] step=40, skipped=2, …`, `steps: 10 loss: 2.3100 iter time (s): 1.200 …`, or a line of Megatron. */
 export function readDeepspeed(line: string): Reading | undefined {
   const piped = pipeline.exec(line);
-  if (piped !== null) return stepReading(piped[1], { loss: number(piped[2]), seconds: number(piped[3]) });
+  if (piped !== null)
+    return stepReading(piped[1], { total: stepNumber(piped[2]), loss: number(piped[3]), seconds: number(piped[4]) });
   // `skipped` counts since the beginning, so it is no figure of this step.
   const reported = plain.exec(line) ?? timer.exec(line);
   if (reported !== null) return stepReading(reported[1], {});
@@ -25,7 +27,7 @@ export function readDeepspeed(line: string): Reading | undefined {
 
 function stepReading(
   text: string | undefined,
-  figures: { loss?: number | undefined; seconds?: number | undefined },
+  figures: { total?: number | undefined; loss?: number | undefined; seconds?: number | undefined },
 ): Reading | undefined {
   const step = stepNumber(text);
   return step === undefined ? undefined : { says: "step", step, ...figures };

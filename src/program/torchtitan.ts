@@ -4,10 +4,11 @@
  */
 import { number, type Reading, stepNumber, withoutColours } from "./reading.ts";
 
-const metrics = /\bstep:\s*(\d+)\s+loss:\s*(\S+)(?:\s+grad_norm:\s*(\S+))?\s+memory:\s*[\d.]+GiB/;
-const saving = /\bSaving the checkpoint\b|\bSaving a full checkpoint\b/;
-const loading = /\bLoading the checkpoint\b/;
-const done = /\bFinished (?:saving|loading) the checkpoint\b/;
+const metrics =
+  /(?:^|\s)step:\s*(\d+)(?:\/(\d+)(?: = [\d.]+%)?)?\s+loss:\s*(\S+)(?:\s+grad_norm:\s*(\S+))?\s[^|]{0,200}?\bmemory:\s*-?[\d.]+GiB/;
+const saving = /\b(?:Saving|Staging) the checkpoint\b|\bSaving a (?:full|model only) checkpoint\b/;
+const loading = /\bLoading the checkpoint\b|\bLoading (?:from )?HF safetensors from\b/;
+const done = /\bFinished (?:saving|staging|loading) the checkpoint\b|\bLast step checkpoint completed\b/;
 const validating = /\bvalidate step:\s*\d+/;
 
 /** `step: 10  loss:  7.76543  grad_norm:  2.3456  memory: 45.12GiB(56.78%)  tps: 5,678 …`. */
@@ -17,7 +18,14 @@ export function readTorchtitan(given: string): Reading | undefined {
   const match = metrics.exec(line);
   const step = stepNumber(match?.[1]);
   if (match !== null && step !== undefined) {
-    return { says: "step", step, loss: number(match[2]), gradNorm: number(match[3]) };
+    const total = stepNumber(match[2]);
+    return {
+      says: "step",
+      step,
+      ...(total !== undefined && { total }),
+      loss: number(match[3]),
+      gradNorm: number(match[4]),
+    };
   }
   if (done.test(line)) return { says: "phase", phase: "compute" };
   if (saving.test(line)) return { says: "phase", phase: "save" };

@@ -44,6 +44,8 @@ export const Program = z.strictObject({
       format: ProgramCheckpointFormat,
     })
     .optional(),
+  /** Seconds between two looks at the host's devices; 0 looks never; absent: 10. */
+  telemetrySeconds: z.number().nonnegative().max(86_400).optional(),
   resume: z
     .strictObject({
       /** Appended to the command when a complete checkpoint exists; `{path}`, `{step}` and `{dir}` are replaced. */

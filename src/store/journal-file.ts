@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { fileKind } from "../host/file-kind.ts";
 import { syncFolder, systemErrorCode, writeFully } from "../host/files.ts";
 import { parseEvent, type RunEvent } from "../journal/event.ts";
 import { illegal } from "../journal/legal.ts";
@@ -22,7 +23,7 @@ export interface JournalContent {
 
 /** Everything in the journal; BadInput names the line of an event that is damaged or illegal. A missing file is empty. */
 export function readJournal(path: string): JournalContent {
-  const bytes = existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
+  const bytes = readWhole(path);
   const events: RunEvent[] = [];
   let state = initialState;
   let from = 0;
@@ -45,6 +46,22 @@ export function readJournal(path: string): JournalContent {
     from = end + 1;
   }
   return { events, state, wholeBytes: from, tornBytes: bytes.length - from };
+}
+
+function readWhole(path: string): Buffer {
+  const kind = fileKind(path);
+  if (kind === "absent") return Buffer.alloc(0);
+  if (kind === "folder" || kind === "strange") {
+    throw new BadInput(`${path}: is no regular file; restore the file or choose another --dir`);
+  }
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    // A disk that gives errors is what the supervisor waits for; names and rights are a person's to mend.
+    if (code !== "EACCES" && code !== "EPERM" && code !== "ELOOP") throw error;
+    throw new BadInput(`${path}: cannot be read (${code}); mend it or choose another --dir`);
+  }
 }
 
 function parseLine(text: string): ReturnType<typeof parseEvent> {

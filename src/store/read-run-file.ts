@@ -6,6 +6,7 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { isMap, isNode, isPair, LineCounter, parseDocument } from "yaml";
 import * as z from "zod";
+import { fileKind } from "../host/file-kind.ts";
 import { systemErrorCode } from "../host/files.ts";
 import { BadInput, didYouMean } from "../spec/bad-input.ts";
 import { RunFile } from "../spec/run-file.ts";
@@ -33,12 +34,11 @@ export function readRunFile(given: string): ReadRunFile {
   return { file, text, path, folder: dirname(path), identity: identity(file) };
 }
 
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-}
+const isFolder = (path: string): boolean => fileKind(path) === "folder";
 
 function readText(path: string, shown: string): string {
   let bytes: Buffer;
+  if (fileKind(path) === "strange") throw new BadInput(`${shown}: is no regular file; name a run file`);
   try {
     const size = statSync(path).size;
     if (size > maxBytes) throw new BadInput(`${shown}: is ${size} bytes; a run file has at most ${maxBytes}`);

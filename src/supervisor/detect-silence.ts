@@ -2,22 +2,32 @@
  * Detects ranks that live and do not get on: progress, not liveness, is health.
  * Knows: observed silence, phases, who waits for whom. Does not know: clocks (silence is a value), what is done about it.
  */
+import type { RunState } from "../journal/state.ts";
 import type { Failover } from "../spec/run-file.ts";
 import { nextStep, startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
 import { type RankView, silentSecondsOf, stoppedSecondsOf, type View } from "./view.ts";
 
-/** Intervals between a program's reports before a longer one can be told from a usual one. */
+/** Intervals between a program's reports before a longer one can be told from a usual one, and before it can be told well. */
 const reportsKnown = 5;
-/** A program that announces nothing may be saving, evaluating or waiting for data without a word: it gets so many times `hangSeconds`. */
+const reportsTrusted = 16;
+/** Meanwhile a program that announces nothing may be saving, evaluating or waiting for data without a word: it gets so many times `hangSeconds`. */
 const unannounced = 10;
+/** A silence that it has come back from may come again, and longer. */
+const longestFactor = 2;
 
 /**
  * A hang: no step completed for max(hangSeconds, hangStepFactor × p99 step), or `startSeconds` before the first step and in
- * a phase that may take long. Heartbeats do not count as progress. A process that is stopped (state T) needs only
+ * a phase that may take long. Of somebody's own program, a step is a report, and where it hung before it gets `startSeconds`
+ * (`faults` are the run's so far). Heartbeats do not count as progress. A process that is stopped (state T) needs only
  * `hangSeconds` whatever the phase. The rank to blame is the one that waits for nobody.
  */
-export function detectSilence(view: View, policy: Failover, saysSteps = true): Finding[] {
+export function detectSilence(
+  view: View,
+  policy: Failover,
+  saysSteps = true,
+  faults: RunState["faults"] = [],
+): Finding[] {
   if (view.agentEnded !== undefined) return [];
   const stopped = [...view.stopped].filter(
     (rank) => rank.exit === undefined && stoppedSecondsOf(view, rank) >= policy.hangSeconds,
@@ -32,7 +42,7 @@ export function detectSilence(view: View, policy: Failover, saysSteps = true): F
   }
   // A program that has never shown a step may simply print none: its silence says nothing.
   if (!saysSteps && !view.firstStep) return [];
-  const limit = silenceLimit(view, policy);
+  const limit = Math.max(silenceLimit(view, policy), hungBefore(view, faults) ? policy.startSeconds : 0);
   if (view.silentSeconds <= limit) return [];
   const evidence = [`no step for ${round(view.silentSeconds)} s, the limit is ${round(limit)} s`];
   const rank = toBlame(view);
@@ -44,10 +54,22 @@ export function detectSilence(view: View, policy: Failover, saysSteps = true): F
   return rank === undefined ? [] : [hang(view, rank, [...evidence, describe(view, rank)])];
 }
 
+/**
+ * Whether somebody's own program was taken for hung at this very step before. It may do something there that takes long and that it
+ * says nothing of, evaluate for example, and would be stopped there again and again.
+ */
+function hungBefore(view: View, faults: RunState["faults"]): boolean {
+  if (view.speaker !== "any") return false;
+  const step = nextStep(view);
+  return faults.some(({ detected }) => detected.kind === "hang" && detected.step === step);
+}
+
 /** Seconds of silence that are no hang yet. */
 export function silenceLimit(view: View, policy: Failover): number {
-  const patience = view.speaker === "any" && !view.ranks.some(({ announces }) => announces) ? unannounced : 1;
-  const limit = Math.max(patience * policy.hangSeconds, policy.hangStepFactor * view.usualStepSeconds.p99);
+  const isMute = view.speaker === "any" && !view.ranks.some(({ announces }) => announces);
+  const patience = isMute && view.stepSeconds.size < reportsTrusted ? unannounced : 1;
+  const longest = isMute ? longestFactor * view.longestReportSeconds : 0;
+  const limit = Math.max(patience * policy.hangSeconds, policy.hangStepFactor * view.usualStepSeconds.p99, longest);
   // The usual time of somebody's own program is known only after a few reports.
   const unknown = view.speaker === "any" && view.stepSeconds.size < reportsKnown;
   // Whoever has ended with 0 leaves the others to finish.
@@ -69,8 +91,10 @@ function hang(view: View, rank: RankView, evidence: readonly string[]): Finding 
   };
 }
 
-/** Follows who waits for whom to the rank that waits for nobody; of several, the one that was silent longest. */
+/** A rank whose process is stopped; else follows who waits for whom to the rank that waits for nobody, and of several to the one that was silent longest. */
 function toBlame(view: View): RankView | undefined {
+  const stopped = [...view.stopped].find(({ exit }) => exit === undefined);
+  if (stopped !== undefined) return stopped;
   const living = view.ranks.filter((rank) => rank.exit === undefined);
   const notWaiting = living.filter((rank) => rank.phase !== "reduce");
   const candidates = notWaiting.length > 0 ? notWaiting : living;

@@ -12,6 +12,7 @@ import { detectEnds } from "./detect-end.ts";
 import { detectLossSpike, detectSlowLinks, detectStragglers } from "./detect-numbers.ts";
 import { detectSilence, silenceLimit } from "./detect-silence.ts";
 import { detectWorkerFaults } from "./detect-worker.ts";
+import { deviceEvidence, withDevices } from "./device-cause.ts";
 import type { Finding } from "./finding.ts";
 import type { Policy } from "./policy.ts";
 import type { View } from "./view.ts";
@@ -63,7 +64,7 @@ function findings(view: View, state: RunState, policy: Policy): Finding[] {
   return [
     ...detectEnds(view),
     ...detectWorkerFaults(view, state),
-    ...detectSilence(view, failover, policy.program?.saysSteps),
+    ...detectSilence(view, failover, policy.program?.saysSteps, state.faults),
     ...(shares !== undefined
       ? [
           ...detectLossSpike(view, state, failover),
@@ -107,7 +108,9 @@ function byCause(a: Finding, b: Finding): number {
 function draft(view: View, finding: Finding, { id, echoes }: { id: number; echoes: readonly Finding[] }): EventDraft {
   const { kind, rank, peer, step, detectedBy, since, retried, recoverSeconds, why, evidence, source } = finding;
   const { category, scope, advice } = faultFacts[kind];
-  const said = diagnosed.has(kind) && !retried ? logCause(view) : undefined;
+  const logged = diagnosed.has(kind) && !retried ? logCause(view) : undefined;
+  const said = retried ? undefined : withDevices(view, { kind, rank }, logged);
+  const onDevices = deviceEvidence(view, rank);
   const blamed = said?.action === "evict-node" ? (said.rank ?? rank) : rank;
   const data: EventData["fault-detected"] = {
     ...{ id, kind, category: said?.category ?? category, scope, rank, peer },
@@ -120,7 +123,7 @@ function draft(view: View, finding: Finding, { id, echoes }: { id: number; echoe
     retried,
     recoverSeconds,
     why: why.slice(0, 2000),
-    evidence: [...evidence, ...echoes.slice(0, 20).map((echo) => `then: ${echo.why}`)]
+    evidence: [...evidence, ...onDevices, ...echoes.slice(0, 20).map((echo) => `then: ${echo.why}`)]
       .slice(0, 20)
       .map((line) => line.slice(0, 1000)),
     source,

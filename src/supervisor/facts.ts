@@ -70,8 +70,8 @@ function recordFact(record: AgentRecord): EventDraft[] {
     return [{ type: "worker-started", data: { rank, process: { pid, startTicks }, source } }];
   }
   if (record.ev === "noted") {
-    const { rank, what, count, detail } = record;
-    return [{ type: "noted", data: { rank, what, count, detail, source } }];
+    const { rank, what, count, detail, device } = record;
+    return [{ type: "noted", data: { rank, what, count, detail, ...(device && { device }), source } }];
   }
   if (record.ev === "ended" && record.reason === "finished") {
     return [{ type: "completed", data: { step: 0, loss: null, weightsSha256: null, source } }];

@@ -8,6 +8,7 @@ import type { AgentOrder } from "../launcher/agent-record.ts";
 import { attemptMark } from "../launcher/worker-env.ts";
 import { watchProgram } from "../program/watch-program.ts";
 import type { Saying } from "./agent-main.ts";
+import { watchAttemptDevices } from "./device-notes.ts";
 
 export interface ProgramAgent {
   /** Whether a rank's end is a good one; waits a moment when another rank may yet print the last step. */
@@ -24,6 +25,8 @@ export interface ProgramAgent {
 }
 
 const pollSeconds = 0.1;
+/** How long the end of an attempt waits for a last look at the devices; a host without them waits for nothing. */
+const lastLookSeconds = 1;
 /** How long a rank that ended with 0 waits for another to print the last step, and for what it left behind to end. */
 const patienceSeconds = 2;
 
@@ -39,6 +42,9 @@ export function programAgent(order: AgentOrder, say: (saying: Saying) => void): 
     monotonicSeconds: systemClock.monotonicSeconds,
     onNote: (note) => say({ ev: "noted", ...note }),
   });
+  const devices = watchAttemptDevices(order, (note) => say({ ev: "noted", ...note }));
+  /** A look that a bad end asked for: what killed the rank may show only now. */
+  let lastLook: Promise<void> = Promise.resolve();
   const poll = setInterval(() => {
     watch.poll();
     watch.lookForCheckpoint();
@@ -56,6 +62,8 @@ export function programAgent(order: AgentOrder, say: (saying: Saying) => void): 
   return {
     async judge({ code, othersLive }) {
       watch.poll();
+      // Its end is told without waiting for that.
+      if (code !== 0 && devices !== undefined) lastLook = devices.lookNow();
       if (code === 0) await patiently(() => !watch.isDone() && othersLive());
       const finished = code === 0 && watch.isDone();
       allGood &&= finished;
@@ -66,6 +74,8 @@ export function programAgent(order: AgentOrder, say: (saying: Saying) => void): 
     },
     async close() {
       clearInterval(poll);
+      await Promise.race([lastLook, systemClock.wait(lastLookSeconds)]);
+      devices?.close();
       // A program that has shown no step and left something running has not ended: it went into the background.
       const isVague = allGood && !watch.hasStepped() && program.steps === 0;
       if (isVague) await patiently(() => others().length > 0);

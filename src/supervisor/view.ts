@@ -34,6 +34,16 @@ export interface RankView {
   readonly computeSeconds: Recent<{ step: number; seconds: number }>;
 }
 
+export interface DeviceNote {
+  readonly device: NonNullable<Extract<AgentRecord, { ev: "noted" }>["device"]>;
+  /** Rank that computes on it, as far as that can be told. */
+  readonly rank: number | null;
+  readonly what: string;
+  readonly detail: string;
+}
+/** More kinds of trouble than these on one host say nothing new. */
+const deviceNotesMax = 500;
+
 export interface LinkView {
   readonly low: number;
   readonly high: number;
@@ -55,8 +65,12 @@ export interface View {
   readonly stepSeconds: Recent<number>;
   /** Order statistics of `stepSeconds`, kept because every look asks for them; 0 before the first step. */
   usualStepSeconds: { median: number; p99: number };
+  /** Of somebody's own program: the longest time between two reports in this attempt, also of those long ago. */
+  longestReportSeconds: number;
   /** Losses of this and earlier attempts, by step. */
   readonly losses: Recent<{ step: number; loss: number }>;
+  /** What the agent has told of devices in this attempt, the newest of each kind and device last. */
+  readonly devices: Map<string, DeviceNote>;
   firstStep: boolean;
   agent: Observation["agent"];
   agentEnded: Extract<AgentRecord, { ev: "ended" }>["reason"] | undefined;
@@ -124,7 +138,9 @@ export function createView(
     linkRates: new Map(),
     stepSeconds: recent(128),
     usualStepSeconds: { median: 0, p99: 0 },
+    longestReportSeconds: 0,
     losses,
+    devices: new Map(),
     firstStep: false,
     agent: "unknown",
     agentEnded: undefined,
@@ -203,6 +219,11 @@ function enterPhase(view: View, rank: RankView, phase: WorkerPhase): void {
 
 function lookAtRecord(view: View, record: AgentRecord, lastLines: (rank: number) => readonly string[]): void {
   if (record.ev === "ended") view.agentEnded = record.reason;
+  if (record.ev === "noted") {
+    if (record.device !== undefined) noteDevice(view, { ...record, device: record.device });
+    // What the agent notes of a rank is no word of the rank's.
+    return;
+  }
   const rank = "rank" in record && record.rank !== null ? view.ranks[record.rank] : undefined;
   if (rank === undefined) return;
   rank.heardAt = view.observedSeconds;
@@ -216,6 +237,12 @@ function lookAtRecord(view: View, record: AgentRecord, lastLines: (rank: number)
     rank.spawnFailed = record.why;
     view.ended.add(rank);
   }
+}
+
+function noteDevice(view: View, { device, rank, what, detail }: DeviceNote): void {
+  const key = `${device.name} ${what}`;
+  view.devices.delete(key);
+  if (view.devices.size < deviceNotesMax) view.devices.set(key, { device, rank, what, detail });
 }
 
 function lookAtEvent(view: View, event: WorkerEvent, now: number): void {
@@ -285,7 +312,10 @@ function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev
 function progressed(view: View, step: number, at: number, stepSeconds: number | undefined): void {
   const covered = (stepSeconds ?? 0) * (view.firstStep ? step - view.step : 1);
   if (view.speaker === "rank-0") view.stepSeconds.add(stepSeconds ?? 0);
-  else if (view.firstStep) view.stepSeconds.add(Math.max(covered, view.silentSeconds));
+  else if (view.firstStep) {
+    view.stepSeconds.add(Math.max(covered, view.silentSeconds));
+    view.longestReportSeconds = Math.max(view.longestReportSeconds, view.silentSeconds);
+  }
   view.firstStep = true;
   view.silentSeconds = 0;
   view.lastProgressAt = at;

@@ -81,6 +81,8 @@ export const meanings: Readonly<Record<string, string>> = {
   "program.checkpoint.dir": "Folder, relative to the run file.",
   "program.checkpoint.format":
     "`megatron` (`iter_0000100/`, also MindSpeed's), `dcp` (`step-100/.metadata`), `deepspeed` (`global_step100/`), `hf` (`checkpoint-100/`), `torch` (`<anything>100.pt`), `dualgauge` (`step-00000100/`). Incomplete ones are set aside as `.aside-…` before a restart, and a tracker or `latest` that names none or another is rewritten.",
+  "program.telemetrySeconds":
+    "Seconds between two looks at the host's devices with `nvidia-smi` and `npu-smi`, where they are on PATH; 0 looks never; absent: 10. A tool that takes long is asked more rarely: looking takes at most a fifth of the time.",
   "program.resume": "How the program is told to resume; absent: it finds its newest checkpoint by itself.",
   "program.resume.flags":
     "Appended to the command when a complete checkpoint exists; `{path}`, `{step}` and `{dir}` are replaced.",

@@ -1,6 +1,6 @@
 /** Bad input gets one line that says what, where and how to mend it, exit 2, and nothing is changed: through the real command. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -116,6 +116,45 @@ describe.each(["check", "train"])("%s refuses", (verb) => {
   test("an option that is none", () =>
     refuse((folder) => [verb, write(folder), "--jsn"], /unknown option '--jsn' \(Did you mean --json\?\)/));
 });
+
+/** What may stand where a file is expected; the reason is part of what is printed. */
+const strange: readonly (readonly [string, (path: string) => void, RegExp])[] = [
+  ["a pipe that nobody writes to", (path) => execFileSync("mkfifo", [path]), /: is no regular file; \S+/],
+  ["a loop of links", (path) => symlinkSync(path, path), /: (cannot be read \(ELOOP\)|holds no run|holds journal)/],
+  ["an endless device", (path) => symlinkSync("/dev/zero", path), /: is no regular file; \S+/],
+];
+describe.each(strange)("%s is refused", (_, make, message) => {
+  test.each(["check", "train", "status"])("as the run file of %s", (verb) =>
+    refuseUnread((folder) => {
+      make(join(folder, "run.yaml"));
+      return [verb, "run.yaml"];
+    }, message),
+  );
+  test("as the text", () =>
+    refuseUnread((folder) => {
+      const file = write(folder, { "data.text.files": ["strange.txt"] });
+      make(join(folder, "strange.txt"));
+      return ["check", file];
+    }, /strange\.txt: (is no regular file|cannot be read \(ELOOP\)); name/));
+  test.each(["status", "events", "train"])("as the journal of %s", (verb) =>
+    refuseUnread((folder) => {
+      write(folder);
+      mkdirSync(join(folder, "here"));
+      make(join(folder, "here/journal.jsonl"));
+      return [verb, "run.yaml", "--dir", "here"];
+    }, message),
+  );
+});
+
+/** As `refuse`; what there is cannot be read to be compared, so names are. */
+async function refuseUnread(prepare: (folder: string) => readonly string[], message: RegExp): Promise<void> {
+  using folder = temporaryFolder();
+  const args = prepare(folder.path);
+  const names = (): string[] => readdirSync(folder.path, { recursive: true, encoding: "utf8" }).sort();
+  const before = names();
+  expectRefusal(await start(args, { cwd: folder.path }).finished, message);
+  expect(names()).toEqual(before);
+}
 
 describe("train refuses a directory", () => {
   test("that holds something else", () =>

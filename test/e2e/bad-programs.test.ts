@@ -23,7 +23,8 @@ function write(folder: string, { script, program = {}, workers = 1, failover = {
     name: "job",
     program: { command: ["bash", "job.sh"], adapter: "plain", ...program },
     pools: [{ name: "here", workers }],
-    failover: { stopGraceSeconds: 0.5, ...failover },
+    // A busy machine must not look like a hang.
+    failover: { stopGraceSeconds: 0.5, hangSeconds: 60, ...failover },
   };
   writeFileSync(join(folder, "run.yaml"), stringify(file));
 }

@@ -1,7 +1,7 @@
 """A real PyTorch gloo job that prints Megatron-LM's log lines on its last rank and writes torch_dist-style checkpoints.
 
 Torch is real, and so are processes and signals; lines and layout are written by hand after Megatron-LM's. A test fixture: it can
-be told to raise or to exhaust its memory (RLIMIT_AS, once) at a step.
+be told to raise or to exhaust its memory (RLIMIT_AS, or a control group that it joins; once) at a step.
 """
 import argparse, dataclasses, json, os, pickle, resource, sys, time, types
 import torch, torch.distributed as dist
@@ -14,6 +14,7 @@ parser.add_argument("--ckpt-step", type=int)
 parser.add_argument("--every", type=int, default=4)
 parser.add_argument("--raise-at", type=int)
 parser.add_argument("--exhaust-at", type=int)
+parser.add_argument("--memory-group", help="cgroup.procs of a control group with little memory")
 parser.add_argument("--pause", type=float, default=0.05)
 args = parser.parse_args()
 rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -77,6 +78,10 @@ while step < args.steps:
     if step == args.exhaust_at and rank == 1 and not os.path.exists(marker):
         os.makedirs(args.save, exist_ok=True)
         open(marker, "w").close()
+        if args.memory_group:
+            with open(args.memory_group, "w") as file:
+                file.write(str(os.getpid()))
+            hoard = [torch.ones(1 << 24) for _ in range(64)]
         pages = int(open("/proc/self/statm").read().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + (256 << 20),) * 2)
         hoard = [torch.empty(1 << 24) for _ in range(64)]

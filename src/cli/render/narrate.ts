@@ -64,8 +64,9 @@ export function narrate(before: RunState, event: RunEvent, after: RunState): Lin
         "good",
       );
     case "noted": {
-      const { rank, what, count: times, detail } = event.data;
-      const who = rank === null ? "the program" : `rank ${rank}`;
+      const { rank, what, count: times, detail, device } = event.data;
+      const user = rank === null ? "" : `, which rank ${rank} computes on`;
+      const who = device !== undefined ? `${device.name}${user}` : rank === null ? "the program" : `rank ${rank}`;
       return moment(at, `${who}: ${what}${times > 1 ? ` (${times} times so far)` : ""}: ${detail}`, "quiet");
     }
     case "blinded":

@@ -27,7 +27,9 @@ const metadataBytesMax = 256 << 20;
 export function whyDcpIncomplete(path: string): string | undefined {
   let bytes: Buffer;
   try {
-    const { size } = statSync(join(path, ".metadata"));
+    const stat = statSync(join(path, ".metadata"));
+    if (!stat.isFile()) return ".metadata: is no regular file";
+    const { size } = stat;
     if (size > metadataBytesMax) return `.metadata: ${size} bytes are more than is read`;
     bytes = readFileSync(join(path, ".metadata"));
   } catch (error) {

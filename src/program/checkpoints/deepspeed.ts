@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { writeDurably } from "../../host/files.ts";
 import type { CheckpointFormat } from "./checkpoint-format.ts";
-import { firstGap, lackedBy, namesIn, numbered, smallText } from "./entries.ts";
+import { firstGap, lackedBy, namesBelow, namesIn, numbered, smallText } from "./entries.ts";
 import { whyNotWholeTorch } from "./whole-file.ts";
 
 export const deepspeed: CheckpointFormat = {
@@ -37,9 +37,12 @@ export const deepspeed: CheckpointFormat = {
   },
 };
 
-const ptFiles = (path: string): string[] => namesIn(path).filter((name) => name.endsWith(".pt"));
+const ptFiles = (path: string): string[] => namesBelow(path).filter((name) => name.endsWith(".pt"));
 const zeroFile = /^(?:bf16_|fp16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)(_optim_states|_model_states)\.pt$/;
 const modelFile = /^mp_rank_(\d+)_model_states\.pt$/;
+
+/** Why the folder is no complete checkpoint of DeepSpeed's, by itself. */
+export const whyDeepspeedIncomplete = (path: string): string | undefined => whyFiles(path, ptFiles(path));
 
 function whyFiles(path: string, files: readonly string[]): string | undefined {
   if (!files.some((name) => modelFile.test(name) || /_model_states\.pt$|^layer_/.test(name)))

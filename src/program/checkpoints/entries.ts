@@ -2,7 +2,7 @@
  * Names and small files of a checkpoint directory, read without trust.
  * Knows: that a directory may be absent or vanish. Does not know: any layout.
  */
-import { closeSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { systemErrorCode } from "../../host/files.ts";
 
 /** Names in a folder; [] when there is none. */
@@ -16,18 +16,36 @@ export function namesIn(folder: string): string[] {
   }
 }
 
-/** The beginning of a small text file without surrounding white space; undefined when there is none. */
+/** Names in a folder that another folder names; [] when it cannot be read, for then it holds nothing that can be loaded. */
+export function namesBelow(folder: string): string[] {
+  try {
+    return namesIn(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return [];
+  }
+}
+
+/** For reading, without ever waiting for whoever would write to a pipe of that name; a system error is thrown. */
+export const openToRead = (path: string): number => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+
+/** The beginning of a small text file without surrounding white space; undefined when there is none, or something else by its name. */
 export function smallText(path: string, maxBytes = 4096): string | undefined {
   let file: number;
   try {
-    file = openSync(path, "r");
+    file = openToRead(path);
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return undefined;
   }
   try {
-    const buffer = Buffer.alloc(maxBytes);
-    return buffer.toString("utf8", 0, readSync(file, buffer, 0, maxBytes, 0)).trim();
+    const stat = fstatSync(file);
+    if (!stat.isFile()) return undefined;
+    const buffer = Buffer.alloc(Math.min(maxBytes, stat.size));
+    return buffer.toString("utf8", 0, readSync(file, buffer, 0, buffer.length, 0)).trim();
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined;
   } finally {
     closeSync(file);
   }

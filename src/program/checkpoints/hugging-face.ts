@@ -1,12 +1,15 @@
 /**
  * Hugging Face Trainer's checkpoints: `checkpoint-100/` with safetensors or `.bin` weights and trainer_state.json, written last.
+ * Under FSDP the weights are a distributed checkpoint beside it, under DeepSpeed a `global_step100/`.
  * Knows: the index of shards, and that the folder's number is trainer_state's global_step. Does not know: tensors.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import type { CheckpointFormat } from "./checkpoint-format.ts";
-import { namesIn, numbered, smallText } from "./entries.ts";
+import { whyDcpIncomplete } from "./dcp.ts";
+import { whyDeepspeedIncomplete } from "./deepspeed.ts";
+import { namesBelow, namesIn, numbered, smallText } from "./entries.ts";
 import { whyNotWholeSafetensors, whyNotWholeTorch } from "./whole-file.ts";
 
 export const huggingFace: CheckpointFormat = {
@@ -26,7 +29,7 @@ const State = z.looseObject({ global_step: z.int().nonnegative() });
 function whyIncomplete(path: string, step: number): string | undefined {
   const weights = whyWeights(path);
   if (weights !== undefined) return weights;
-  for (const name of namesIn(path).filter((name) => name.endsWith(".pt") || name.endsWith(".pth"))) {
+  for (const name of namesBelow(path).filter((name) => name.endsWith(".pt") || name.endsWith(".pth"))) {
     const why = whyNotWholeTorch(join(path, name));
     if (why !== undefined) return `${name}: ${why}`;
   }
@@ -58,7 +61,27 @@ function whyWeights(path: string): string | undefined {
       return why === undefined ? undefined : `${single}: ${why}`;
     }
   }
-  return "holds no weights";
+  return whySharded(path);
+}
+
+/** Weights that only all ranks together have: accelerate's `pytorch_model_fsdp_0/` or `.bin`, or DeepSpeed's own checkpoint. */
+function whySharded(path: string): string | undefined {
+  const names = namesBelow(path);
+  const folders = names.filter((name) => /^(?:pytorch_model_fsdp|optimizer)_\d+$/.test(name));
+  for (const name of folders) {
+    const why = whyDcpIncomplete(join(path, name));
+    if (why !== undefined) return `${name}/${why}`;
+  }
+  const own = names.find((name) => /^global_step\d+$/.test(name));
+  if (own !== undefined) {
+    const why = whyDeepspeedIncomplete(join(path, own));
+    return why === undefined ? undefined : `${own}/${why}`;
+  }
+  if (folders.some((name) => name.startsWith("pytorch_model"))) return undefined;
+  const whole = names.find((name) => /^pytorch_model_fsdp(?:_\d+)?\.bin$/.test(name));
+  if (whole === undefined) return "holds no weights";
+  const why = whyNotWholeTorch(join(path, whole));
+  return why === undefined ? undefined : `${whole}: ${why}`;
 }
 
 function parse<T>(schema: z.ZodType<T>, path: string): T | undefined {

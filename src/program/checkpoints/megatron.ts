@@ -1,14 +1,14 @@
 /**
  * Megatron-LM's and MindSpeed's checkpoints: `iter_0000100/`, and a tracker that names the newest.
- * Knows: both layouts (`torch`: mp_rank_* folders; `torch_dist`: distributed checkpoint and metadata.json) and that the tracker
- * is written last and not atomically (megatron/training/checkpointing.py). Does not know: tensors.
+ * Knows: the layouts (`torch`: mp_rank_* folders; `torch_dist`: distributed checkpoint and metadata.json, which is written last;
+ * `torch_dcp` and `fsdp_dtensor`: without the latter) and that the tracker is written last and not atomically (megatron/training/checkpointing.py). Does not know: tensors.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeDurably } from "../../host/files.ts";
 import type { CheckpointFormat } from "./checkpoint-format.ts";
 import { whyDcpIncomplete } from "./dcp.ts";
-import { firstGap, lackedBy, namesIn, numbered, smallText } from "./entries.ts";
+import { firstGap, lackedBy, namesBelow, namesIn, numbered, smallText } from "./entries.ts";
 import { whyNotWholeTorch } from "./whole-file.ts";
 
 export const trackerName = "latest_checkpointed_iteration.txt";
@@ -24,7 +24,14 @@ export const megatron: CheckpointFormat = {
       step,
       path,
       whyIncomplete() {
-        if (existsSync(join(path, "metadata.json")) || existsSync(join(path, ".metadata"))) return whyDistributed(path);
+        if (existsSync(join(path, "metadata.json")) || existsSync(join(path, ".metadata"))) {
+          const isCommitted = tracked !== undefined && step <= tracked;
+          // Without a tracker that can be read, those beside it show whether metadata.json is still to come.
+          const needsConfig =
+            !isCommitted &&
+            (tracked !== undefined || found.some((other) => existsSync(join(other.path, "metadata.json"))));
+          return whyDistributed(path, needsConfig);
+        }
         const why = whyRanks(path, ranks);
         if (why !== undefined) return why;
         const older = found.filter((other) => other.step < step).sort((a, b) => b.step - a.step)[0];
@@ -48,18 +55,20 @@ function trackedStep(dir: string): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
-const rankFolders = (path: string): string[] => namesIn(path).filter((name) => name.startsWith("mp_rank_"));
+const rankFolders = (path: string): string[] => namesBelow(path).filter((name) => name.startsWith("mp_rank_"));
 
-function whyDistributed(path: string): string | undefined {
+function whyDistributed(path: string, needsConfig: boolean): string | undefined {
   const text = smallText(join(path, "metadata.json"), 1 << 16);
-  if (text === undefined) return "metadata.json: is missing";
+  if (text === undefined) return needsConfig ? "metadata.json: is missing" : whyDcpIncomplete(path);
   try {
     JSON.parse(text);
   } catch {
     return "metadata.json: is torn";
   }
+  const common = existsSync(join(path, "common.pt")) ? whyNotWholeTorch(join(path, "common.pt")) : undefined;
+  if (common !== undefined) return `common.pt: ${common}`;
   if (existsSync(join(path, ".metadata"))) return whyDcpIncomplete(path);
-  return namesIn(path).length > 1 ? undefined : "holds nothing but metadata.json";
+  return namesBelow(path).length > 1 ? undefined : "holds nothing but metadata.json";
 }
 
 function whyRanks(path: string, ranks: readonly string[]): string | undefined {
@@ -67,7 +76,7 @@ function whyRanks(path: string, ranks: readonly string[]): string | undefined {
   const gap = firstGap(ranks.map((name) => Number(/^mp_rank_(\d+)/.exec(name)?.[1])));
   if (gap !== undefined) return `mp_rank_${String(gap).padStart(2, "0")}: is missing`;
   for (const rank of ranks) {
-    const files = namesIn(join(path, rank)).filter((name) => name.endsWith(".pt"));
+    const files = namesBelow(join(path, rank)).filter((name) => name.endsWith(".pt"));
     if (files.length === 0) return `${rank}: holds no .pt file`;
     for (const name of files) {
       const why = whyNotWholeTorch(join(path, rank, name));

@@ -2,10 +2,11 @@
  * Whether a file that a framework wrote is all there, as far as its own format tells.
  * Knows: ends of zip archives (torch.save since PyTorch 1.6), safetensors headers. Does not know: what is in them.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import { openSafetensors } from "../../checkpoint/safetensors-file.ts";
 import { MalformedSafetensors } from "../../checkpoint/safetensors-header.ts";
 import { systemErrorCode } from "../../host/files.ts";
+import { openToRead } from "./entries.ts";
 
 /** Why a `torch.save` file cannot be whole; undefined when nothing shows that. An old, unzipped one is only known not to be empty. */
 export function whyNotWholeTorch(path: string): string | undefined {
@@ -23,6 +24,8 @@ export function whyNotWholeTorch(path: string): string | undefined {
 
 /** Why a safetensors file is not whole: its header states its size. */
 export function whyNotWholeSafetensors(path: string): string | undefined {
+  const why = withFile(path, () => undefined);
+  if (why !== undefined) return why;
   try {
     openSafetensors(path).close();
     return undefined;
@@ -40,13 +43,15 @@ export function whyNotAsLong(path: string, bytes: number): string | undefined {
 function withFile(path: string, look: (file: number, size: number) => string | undefined): string | undefined {
   let file: number;
   try {
-    file = openSync(path, "r");
+    file = openToRead(path);
   } catch (error) {
     return unreadable(error);
   }
   try {
     const stat = fstatSync(file);
     return stat.isFile() ? look(file, stat.size) : "is no regular file";
+  } catch (error) {
+    return unreadable(error);
   } finally {
     closeSync(file);
   }
