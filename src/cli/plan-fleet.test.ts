@@ -5,8 +5,9 @@ import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { plannerEstimators } from "../planner/fleet-estimates.ts";
 import { allocateFleet, planFleet } from "../planner/fleet-solve.ts";
-import { readFleet } from "./plan-fleet.ts";
+import { readFleet, simulate } from "./plan-fleet.ts";
 import { fleetAnswer, fleetTables } from "./render/fleet-plan.ts";
+import { wrapped } from "./render/table.ts";
 
 const example = resolve(import.meta.dirname, "../../examples/r2-dilemma/fleet.yaml");
 const text = readFileSync(example, "utf8");
@@ -30,7 +31,8 @@ describe("the story's case", () => {
     expect(plan.allocation.jobs[0]?.pools.every((pool) => !pool.startsWith("ascend"))).toBe(true);
     expect(plan.allocation.serving.map(({ pool }) => pool)).toContain("ascend-910c");
     expect(plan.options.rejected.map(({ pool }) => pool).sort()).toEqual(["ascend-910b", "ascend-910c", "h100"]);
-    const lines = [...fleetTables(fleet, plan, new Map())];
+    const answer = wrapped(fleetAnswer(fleet, plan, new Map()));
+    const lines = [...answer, ...fleetTables(fleet, plan, new Map())];
     for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(100);
     expect(fleetAnswer(fleet, plan, new Map())).toMatch(/^h800.* trains? r2 on up to [\d,]+ devices, done 2025-/);
     expect(lines.join("\n")).toMatch(/h800 proves unfit for training: .* more/s);
@@ -47,6 +49,20 @@ describe("the story's case", () => {
     const { jobs } = await allocateFleet(fleetFrom(changed), plannerEstimators());
     expect(jobs[0]?.pools).toContain("ascend-910c");
   });
+});
+
+test("a run's spares are finite: with fewer of them, or slower repair, it ends later", () => {
+  const fleet = readFleet(example);
+  const run = {
+    ...{ startDay: 0, productiveSeconds: 30 * 86_400, nodes: 256, spareNodes: 5, repairSeconds: 86_400 },
+    ...{ failuresPerNodeDay: 4e-3, rateShape: 50, checkpointStallSeconds: 60, downSeconds: 900 },
+  };
+  const median = (change: Partial<typeof run>): number =>
+    simulate(fleet, [{ job: "r2", run: { ...run, ...change } }], 1).get("r2")?.days.p50 ?? 0;
+  const usual = median({});
+  expect(median({ spareNodes: 0 })).toBeGreaterThan(1.3 * usual);
+  expect(median({ repairSeconds: 10 * 86_400 })).toBeGreaterThan(1.3 * usual);
+  expect(median({ spareNodes: 1000 })).toBeLessThanOrEqual(usual);
 });
 
 describe("a file that is no fleet", () => {

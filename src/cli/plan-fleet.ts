@@ -6,11 +6,12 @@ import { readFileSync, statSync } from "node:fs";
 import type { Command } from "commander";
 import { parse } from "yaml";
 import { type Fleet, parseFleet } from "../planner/fleet.ts";
-import type { FleetPlan } from "../planner/fleet-solve.ts";
+import type { FleetPlan, JobOutcome } from "../planner/fleet-solve.ts";
 import { completionDistribution } from "../simulator/completion.ts";
 import type { CompletionDistribution } from "../simulator/simulate-completion.ts";
 import { BadInput } from "../spec/bad-input.ts";
 import { fleetAnswer, fleetTables, probabilityInTime } from "./render/fleet-plan.ts";
+import { wrapped } from "./render/table.ts";
 
 const fileBytesMax = 1_000_000;
 
@@ -32,12 +33,12 @@ export function register(plan: Command): void {
       const { plannerEstimators } = await import("../planner/fleet-estimates.ts");
       const { planFleet } = await import("../planner/fleet-solve.ts");
       const planned = await planFleet(fleet, plannerEstimators());
-      const simulated = simulate(fleet, planned, seed);
+      const simulated = simulate(fleet, planned.allocation.jobs, seed);
       const seconds = (performance.now() - started) / 1000;
       const answer = fleetAnswer(fleet, planned, simulated);
       if (options.json)
         process.stdout.write(`${JSON.stringify(document(fleet, planned, simulated, answer, seconds))}\n`);
-      else process.stdout.write(`${[answer, ...fleetTables(fleet, planned, simulated)].join("\n")}\n`);
+      else process.stdout.write(`${[...wrapped(answer), ...fleetTables(fleet, planned, simulated)].join("\n")}\n`);
     });
 }
 
@@ -65,9 +66,13 @@ export function readFleet(file: string): Fleet {
 }
 
 /** A thousand seeded runs of each job that stays on one pool. */
-function simulate(fleet: Fleet, { allocation }: FleetPlan, seed: number): Map<string, CompletionDistribution> {
+export function simulate(
+  fleet: Fleet,
+  jobs: readonly Pick<JobOutcome, "job" | "run">[],
+  seed: number,
+): Map<string, CompletionDistribution> {
   const simulated = new Map<string, CompletionDistribution>();
-  for (const { job, run } of allocation.jobs) {
+  for (const { job, run } of jobs) {
     const deadline = fleet.jobs.find(({ id }) => id === job)?.deadlineDay ?? 0;
     if (!run) continue;
     const left = (deadline - run.startDay) * 86_400;
@@ -77,6 +82,8 @@ function simulate(fleet: Fleet, { allocation }: FleetPlan, seed: number): Map<st
       pools: [
         {
           nodes: run.nodes,
+          spares: run.spareNodes,
+          repairSeconds: run.repairSeconds,
           failuresPerNodeDay: run.failuresPerNodeDay,
           detectSeconds: 0,
           restartSeconds: run.downSeconds,

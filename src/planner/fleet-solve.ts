@@ -49,6 +49,10 @@ export interface PlannedRun {
   startDay: number;
   productiveSeconds: number;
   nodes: number;
+  /** Nodes that stand by and come from the devices that the run takes. */
+  spareNodes: number;
+  /** Mean repair time of a node. */
+  repairSeconds: number;
   failuresPerNodeDay: number;
   rateShape: number;
   checkpointStallSeconds: number;
@@ -346,6 +350,9 @@ function plannedRun(fleet: Fleet, spells: readonly Spell[], finishDay: number): 
     // The plan reckons with a cautious rate of faults; the work itself is what remains without any.
     productiveSeconds: (finishDay - startDay) * 86_400 * belief.goodputCautious,
     nodes: Math.max(1, Math.round(active / pool.chip.nodeDevices)),
+    // Whole nodes: what is left of the last one stands in for nothing.
+    spareNodes: Math.floor((active * pool.spareShare) / pool.chip.nodeDevices),
+    repairSeconds: pool.repairDays * 86_400,
     failuresPerNodeDay: belief.ratePerNodeDay.mean,
     rateShape: belief.rate.shape,
     checkpointStallSeconds: pool.checkpointStallSeconds,

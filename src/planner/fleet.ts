@@ -39,6 +39,8 @@ export const FleetPool = z.strictObject({
   evidence: PoolEvidence.prefault({}),
   /** Share of a training run's devices kept idle as spares. */
   spareShare: z.number().min(0).max(1).default(0.02),
+  /** Mean days until a failed node comes back as a spare. */
+  repairDays: z.number().min(0).max(3650).default(1),
   checkpointStallSeconds: z.number().positive().max(86_400).default(60),
   /** From a fault to the first step after it. */
   downSeconds: z.number().nonnegative().max(864_000).default(900),

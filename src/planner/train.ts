@@ -68,6 +68,8 @@ export interface TrainingEstimate {
     readonly method: "closed-form" | "simulated";
     readonly replicas: number;
     readonly interval: readonly [number, number] | null;
+    /** Failures of idle nodes while the run waits for a repair; `failuresExpected` counts those that interrupt it. */
+    readonly failuresWhileWaiting: number;
   };
 }
 
@@ -78,7 +80,7 @@ export interface PreparedQuestion {
   readonly flopsPerToken: number;
 }
 
-const closedForm = { method: "closed-form", replicas: 0, interval: null } as const;
+const closedForm = { method: "closed-form", replicas: 0, interval: null, failuresWhileWaiting: 0 } as const;
 
 /** Share of a device's memory that a layout may fill; the rest is fragmentation and spikes. */
 export const memoryShare = 0.94;

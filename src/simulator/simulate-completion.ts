@@ -17,7 +17,9 @@ export interface CompletionDistribution {
   probabilityInterval: readonly [number, number] | undefined;
   /** Means over replicas. */
   goodput: number;
+  /** Faults that interrupt the run, and those of idle nodes while it waits for a repair. */
   failuresExpected: number;
+  failuresWhileWaiting: number;
   failoversExpected: number;
   /** Mean share of wall time lost, by reason. */
   lostShare: Record<keyof RunOutcome["lost"], number>;
@@ -40,13 +42,14 @@ export function simulateCompletion(
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > 1e6) throw new RangeError(`replicas ${replicas}`);
   const simulator = new RunSimulator(question);
   const wall: number[] = [];
-  const sums = { goodput: 0, faults: 0, failovers: 0, completed: 0, onTime: 0 };
+  const sums = { goodput: 0, faults: 0, idleFaults: 0, failovers: 0, completed: 0, onTime: 0 };
   const lost = { checkpointSeconds: 0, reworkSeconds: 0, restartSeconds: 0, waitingSeconds: 0, slowSeconds: 0 };
-  while (wall.length < replicas && sums.faults < faultsBudget) {
+  while (wall.length < replicas && sums.faults + sums.idleFaults < faultsBudget) {
     const outcome = simulator.run(seed * 1_000_003 + wall.length);
     wall.push(outcome.completed ? outcome.wallSeconds : Number.POSITIVE_INFINITY);
     sums.goodput += outcome.goodput;
     sums.faults += outcome.faults;
+    sums.idleFaults += outcome.faultsWhileWaiting;
     sums.failovers += outcome.failovers;
     if (outcome.completed) sums.completed++;
     if (outcome.completed && outcome.wallSeconds <= (question.deadlineSeconds ?? 0)) sums.onTime++;
@@ -64,6 +67,7 @@ export function simulateCompletion(
     probabilityInterval: hasDeadline ? wilsonInterval(sums.onTime, count) : undefined,
     goodput: sums.goodput / count,
     failuresExpected: sums.faults / count,
+    failuresWhileWaiting: sums.idleFaults / count,
     failoversExpected: sums.failovers / count,
     lostShare: {
       checkpointSeconds: lost.checkpointSeconds / count,

@@ -113,7 +113,9 @@ describe("mechanisms", () => {
     const outcome = simulateRun(question, 7);
     expect(simulateRun(question, 7)).toEqual(outcome);
     expect(simulateRun(question, 8)).not.toEqual(outcome);
-    expect(Object.values(outcome.faultsByCause).reduce((a, b) => a + b, 0)).toBe(outcome.faults);
+    expect(Object.values(outcome.faultsByCause).reduce((a, b) => a + b, 0)).toBe(
+      outcome.faults + outcome.faultsWhileWaiting,
+    );
     const { checkpointSeconds, reworkSeconds, restartSeconds, waitingSeconds, slowSeconds } = outcome.lost;
     const lost = checkpointSeconds + reworkSeconds + restartSeconds + waitingSeconds + slowSeconds;
     expect(outcome.completed).toBe(true);

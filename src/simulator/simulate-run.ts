@@ -22,6 +22,8 @@ export interface RunOutcome {
   goodput: number;
   /** Faults that interrupted the run, outages included. */
   faults: number;
+  /** Faults of idle nodes while the run stood and waited for a repair: they interrupt nothing but delay it further. */
+  faultsWhileWaiting: number;
   plannedStops: number;
   stragglersSwapped: number;
   lemonsEvicted: number;
@@ -94,6 +96,7 @@ export class RunSimulator {
   private readonly counts: Int32Array;
   private outages = 0;
   private faults = 0;
+  private faultsWhileWaiting = 0;
   private plannedStops = 0;
   private stragglersSwapped = 0;
   private lemonsEvicted = 0;
@@ -130,7 +133,7 @@ export class RunSimulator {
         if (slot === HORIZON) break;
         this.onRareEvent(slot, time);
       }
-      if (this.faultsInRow > FAULTS_IN_ROW_MAX || this.faults > FAULTS_MAX) {
+      if (this.faultsInRow > FAULTS_IN_ROW_MAX || this.faults + this.faultsWhileWaiting > FAULTS_MAX) {
         this.upAt = never;
         this.advance(this.horizon);
         break;
@@ -154,7 +157,13 @@ export class RunSimulator {
     this.progress.reset();
     this.counts.fill(0);
     this.now = 0;
-    this.outages = this.faults = this.plannedStops = this.stragglersSwapped = this.lemonsEvicted = 0;
+    this.outages =
+      this.faults =
+      this.faultsWhileWaiting =
+      this.plannedStops =
+      this.stragglersSwapped =
+      this.lemonsEvicted =
+        0;
     this.reworkSeconds = this.waitingSeconds = this.slowSeconds = 0;
     this.queue.schedule(HORIZON, this.horizon);
     this.enter(0, 0);
@@ -215,7 +224,8 @@ export class RunSimulator {
   /** Work since the last durable checkpoint is gone; the run restarts at once, or when a node comes free. The caller schedules the end. */
   private interrupt(time: number, nodeLeaves: boolean): void {
     const { pool, progress } = this;
-    this.faults++;
+    if (this.upAt === never) this.faultsWhileWaiting++;
+    else this.faults++;
     this.reworkSeconds += progress.rollBack() / pool.relativeSpeed;
     if (progress.durable > this.durableAtFault) this.faultsInRow = 0;
     this.durableAtFault = progress.durable;
@@ -396,6 +406,7 @@ export class RunSimulator {
       wallSeconds: now,
       goodput: kept / now,
       faults: this.faults,
+      faultsWhileWaiting: this.faultsWhileWaiting,
       plannedStops: this.plannedStops,
       stragglersSwapped: this.stragglersSwapped,
       lemonsEvicted: this.lemonsEvicted,

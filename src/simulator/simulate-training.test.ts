@@ -98,3 +98,14 @@ test("spares are a stock: without any, or with few and slow repair, the run stan
   // Quick repair makes up for a small stock.
   expect(both({ ...slow, repairSeconds: 3600, spareNodes: 2 }, 60).simulated.goodput).toBeGreaterThan(goodput(2));
 });
+
+test("failures of nodes that idle while the run waits for a repair are counted apart from those that interrupt it", () => {
+  const slow = { failuresPerNodeDay: 4e-3, repairSeconds: 86_400 };
+  const plenty = both({ ...slow, spareNodes: 100 }, 60).simulated;
+  const none = both({ ...slow, spareNodes: 0 }, 60).simulated;
+  expect(plenty.completion.failuresWhileWaiting).toBe(0);
+  expect(none.completion.failuresWhileWaiting).toBeGreaterThan(0.3 * plenty.failuresExpected);
+  // Only the time under work and restart counts, of which there is about the same.
+  expect(none.failuresExpected / plenty.failuresExpected).toBeGreaterThan(0.7);
+  expect(none.failuresExpected / plenty.failuresExpected).toBeLessThan(1.1);
+});

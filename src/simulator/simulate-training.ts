@@ -78,7 +78,12 @@ export function withSimulatedCompletion(
     goodput: done.goodput,
     failuresExpected: done.failuresExpected,
     probabilityByDeadline: question.deadlineDays === null ? null : (done.probabilityByDeadline ?? 0),
-    completion: { method: "simulated", replicas: done.replicas, interval: done.probabilityInterval ?? null },
+    completion: {
+      method: "simulated",
+      replicas: done.replicas,
+      interval: done.probabilityInterval ?? null,
+      failuresWhileWaiting: done.failuresWhileWaiting,
+    },
     // A run that mostly never ends has no price.
     ...costOf(question, done.probabilityCompleted < 0.5 ? Number.POSITIVE_INFINITY : productive / done.goodput),
   };

@@ -3,8 +3,9 @@
  * Knows: what a reader asks first. Does not know: how the plan came about, where it is printed.
  */
 import { dateAfter, devicesIn, type Fleet } from "../../planner/fleet.ts";
-import type { FleetAllocation, FleetPlan, JobOutcome } from "../../planner/fleet-solve.ts";
+import type { FleetAllocation, FleetPlan, JobOutcome, PlannedRun } from "../../planner/fleet-solve.ts";
 import type { CompletionDistribution } from "../../simulator/simulate-completion.ts";
+import { wrapped } from "./table.ts";
 
 /** The simulated completion of each job that stays on one pool. */
 export type Simulated = ReadonlyMap<string, CompletionDistribution>;
@@ -69,21 +70,21 @@ export function fleetTables(fleet: Fleet, plan: FleetPlan, simulated: Simulated)
   const { rejected } = plan.options;
   if (rejected.length > 0) lines.push("", "not considered for training");
   for (const { job, pool, reason, belief } of rejected) {
-    lines.push(...wrap(`  ${job} on ${pool}: ${reason}`));
+    lines.push(...wrapped(`  ${job} on ${pool}: ${reason}`));
     const wanted = belief?.wanted ?? [];
-    if (wanted.length > 0) lines.push(...wrap(`    would help: ${wanted.join("; ")}`));
+    if (wanted.length > 0) lines.push(...wrapped(`    would help: ${wanted.join("; ")}`));
   }
   for (const { service, pool, reason } of plan.options.cannotServe)
-    lines.push(...wrap(`  ${service} on ${pool}: ${reason}`));
+    lines.push(...wrapped(`  ${service} on ${pool}: ${reason}`));
   lines.push("", "what would change it");
   for (const { pool, allocation, moreDollars } of plan.ifUnfit)
     lines.push(
-      ...wrap(`  ${pool} proves unfit for training: ${changeWords(fleet, allocation)}, ${money(moreDollars)} more`),
+      ...wrapped(`  ${pool} proves unfit for training: ${changeWords(fleet, allocation)}, ${money(moreDollars)} more`),
     );
   for (const { pool, allocation, lessDollars } of plan.ifFit) {
     const then =
       lessDollars < 1000 ? "the plan stays" : `${changeWords(fleet, allocation)}, ${money(lessDollars)} less`;
-    lines.push(...wrap(`  ${pool} proves fit for training: ${then}`));
+    lines.push(...wrapped(`  ${pool} proves fit for training: ${then}`));
   }
   return lines;
 }
@@ -149,7 +150,7 @@ function jobLines(fleet: Fleet, outcome: JobOutcome, played?: CompletionDistribu
   const { job, probability, interval, run, pools } = outcome;
   if (probability === undefined || interval === undefined) return [];
   const pool = pools.at(-1) ?? "";
-  const lines = wrap(
+  const lines = wrapped(
     `${job}: ${pool} completes such a run with ${percent(probability)} (90 % interval ${percent(interval[0])} to ${percent(interval[1])}), from its own evidence`,
   );
   if (played && run) {
@@ -157,12 +158,17 @@ function jobLines(fleet: Fleet, outcome: JobOutcome, played?: CompletionDistribu
       Number.isFinite(days) ? dateAfter(fleet.start, run.startDay + days) : "never";
     const { p10, p50, p90 } = played.days;
     lines.push(
-      ...wrap(
-        `  if it does, 1,000 simulated runs end ${on(p10)} (10 %), ${on(p50)} (50 %), ${on(p90)} (90 %); ${whole(played.failuresExpected)} faults, ${percent(1 - played.goodput)} of the time lost to them`,
+      ...wrapped(
+        `  if it does, 1,000 simulated runs end ${on(p10)} (10 %), ${on(p50)} (50 %), ${on(p90)} (90 %); ${whole(played.failuresExpected)} faults, ${percent(1 - played.goodput)} of the time lost${waitingWords(played, run)}`,
       ),
     );
   }
   return ["", ...lines];
+}
+
+function waitingWords({ lostShare }: CompletionDistribution, { spareNodes }: PlannedRun): string {
+  const waiting = lostShare.waitingSeconds;
+  return waiting < 0.001 ? "" : `, ${percent(waiting)} waiting because ${plural(spareNodes, "spare node")} ran out`;
 }
 
 /** Columns from `numbersFrom` on align right. */
@@ -174,17 +180,4 @@ function table(head: readonly string[], rows: readonly (readonly string[])[], nu
       .join("  ")
       .trimEnd();
   return [head, ...rows].map(line);
-}
-
-function wrap(text: string): string[] {
-  const indent = `${/^ */.exec(text)?.[0] ?? ""}  `;
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(/(?<=\S) /)) {
-    if (line !== "" && line.length + 1 + word.length > 100) {
-      lines.push(line);
-      line = indent + word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

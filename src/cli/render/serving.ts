@@ -6,6 +6,7 @@
 import type { ServingEstimate, ServingPlan, ServingPool, ServingQuestion } from "../../planner/serve.ts";
 import type { Accuracy } from "../../planner/serve-accuracy.ts";
 import { gibibyte } from "../../spec/quantities.ts";
+import { wrapped } from "./table.ts";
 
 const figure = (value: number): string =>
   value >= 100 ? Math.round(value).toLocaleString("en-US") : value >= 10 ? value.toFixed(1) : value.toPrecision(2);
@@ -45,7 +46,7 @@ export function renderServing(
   accuracy: Accuracy,
   seconds: number,
 ): string[] {
-  const lines = [servingAnswer(plan, q, ranksPerDevice)];
+  const lines = wrapped(servingAnswer(plan, q, ranksPerDevice));
   const error =
     accuracy.medianError === null
       ? "nothing comparable was published"

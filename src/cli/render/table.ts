@@ -15,3 +15,20 @@ export function table(columns: readonly string[], rows: readonly (readonly strin
       .trimEnd();
   return [line(names), ...rows.map(line)].join("\n");
 }
+
+/** Widest line that is printed for a person. */
+const columnsMax = 100;
+
+/** Breaks a text at blanks so that no line is wider than the tables; further lines are indented two blanks deeper. */
+export function wrapped(text: string): string[] {
+  const indent = `${/^ */.exec(text)?.[0] ?? ""}  `;
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/(?<=\S) /)) {
+    if (line !== "" && line.length + 1 + word.length > columnsMax) {
+      lines.push(line);
+      line = indent + word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

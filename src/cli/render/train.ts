@@ -9,7 +9,7 @@ import { rankedParts, shownSeconds, whyLost } from "../../planner/explain.ts";
 import type { SearchResult } from "../../planner/search.ts";
 import type { TrainingEstimate } from "../../planner/train.ts";
 import { layoutText } from "../../spec/layout.ts";
-import { table } from "./table.ts";
+import { table, wrapped } from "./table.ts";
 
 export interface RenderedPlan {
   readonly answer: string;
@@ -23,32 +23,18 @@ export interface RenderedPlan {
   readonly memoryByStage: readonly MemoryParts[];
 }
 
-const columnsMax = 100;
-
-/** Breaks a sentence at blanks so that no line is wider than the tables; further lines are indented. */
-function wrapped(sentence: string): string {
-  const lines: string[] = [""];
-  for (const word of sentence.split(" ")) {
-    const line = lines[lines.length - 1] ?? "";
-    if (line === "") lines[lines.length - 1] = word;
-    else if (line.length + word.length + 1 <= columnsMax) lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(`  ${word}`);
-  }
-  return lines.join("\n");
-}
-
 const gibibytes = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
 export function renderPlan({ answer, best, badge, search, stack, notes, memoryByStage }: RenderedPlan): string {
   const blocks = [
-    answer,
+    wrapped(answer).join("\n"),
     [`layout  ${layoutText(best.layout)} ${best.layout.schedule}`, ...facts(best, badge, stack)].join("\n"),
   ];
   blocks.push(partsTable(best));
   if (memoryByStage.length > 1) blocks.push(stageTable(memoryByStage));
   if (search) blocks.push(...searchBlocks(best, search));
-  if (notes.length > 0) blocks.push(notes.map((note) => wrapped(`note: ${note}`)).join("\n"));
+  if (notes.length > 0) blocks.push(notes.flatMap((note) => wrapped(`note: ${note}`)).join("\n"));
   return `${blocks.join("\n\n")}\n`;
 }
 
@@ -59,12 +45,14 @@ function facts(best: TrainingEstimate, badge: AccuracyBadge, stack: string): str
   const interval = Number.isFinite(best.checkpointIntervalSeconds)
     ? `every ${(best.checkpointIntervalSeconds / 60).toFixed(0)} min`
     : "not needed";
+  const idle = best.completion.failuresWhileWaiting;
+  const waiting = idle >= 0.5 ? ` and ${amount(idle)} while it waits for repairs` : "";
   return [
     `step    ${shownSeconds(best.stepSeconds)}, ${best.tokensPerSecondPerDevice.toFixed(0)} tokens/s/device`,
     `MFU     ${percent(best.mfu)} model FLOPs (6 per active parameter, causal attention), HFU ${percent(best.hfu)}, of bf16 peak`,
     `days    p10 ${best.days.p10.toFixed(1)}  p50 ${best.days.p50.toFixed(1)}  p90 ${best.days.p90.toFixed(1)}${chance}`,
     `price   ${amount(best.deviceHours)} device-hours${money}${energy}`,
-    `faults  ${amount(best.failuresExpected)} expected, goodput ${percent(best.goodput)}, checkpoint ${interval}`,
+    `faults  ${amount(best.failuresExpected)} expected${waiting}, goodput ${percent(best.goodput)}, checkpoint ${interval}`,
     `error   ${percent(badge.medianError)} median on the nearest published runs, ${badge.basis} (${stack})`,
   ];
 }
@@ -125,7 +113,7 @@ function searchBlocks(best: TrainingEstimate, search: SearchResult): string[] {
     layoutRow(i === 0 ? "best" : String(i + 1), estimate),
   );
   blocks.push(table(layoutColumns, rows));
-  if (runnerUp) blocks.push(wrapped(`runner-up (2): ${whyLost(best, runnerUp)}`));
+  if (runnerUp) blocks.push(wrapped(`runner-up (2): ${whyLost(best, runnerUp)}`).join("\n"));
   const front = search.pareto.slice(0, 6).map((estimate) => layoutRow("", estimate));
   if (front.length > 1)
     blocks.push(`less memory or fewer devices, at the least cost in time:\n${table(layoutColumns, front)}`);
