@@ -1,6 +1,6 @@
 /**
  * Prints the command lines that start a serving plan with vLLM or vLLM-Ascend.
- * Knows: flags of vLLM 0.23 and vLLM-Ascend 0.23 (their documentation, read 2026-11-23). Does not know: hosts, ports in use, paths.
+ * Knows: flags of vLLM (0.11's source and the documentation for 0.23) and vLLM-Ascend 0.23. Does not know: hosts, ports in use, paths.
  */
 
 import type { ServingEstimate, ServingPool, ServingQuestion } from "./serve.ts";

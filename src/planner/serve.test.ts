@@ -95,11 +95,9 @@ describe("refusals in one line", () => {
   });
 });
 
-/** Options of `vllm serve` that the documentation of the named version does not use. */
-function unknownOptions(script: string): string[] {
-  const known = new Set(frameworks.find(({ framework }) => framework === "vllm-ascend")?.flags.split(" "));
-  // Read in vLLM's own engine/arg_utils.py; the Ascend documentation balances experts another way.
-  known.add("enable-eplb");
+/** Options of `vllm serve` that a framework's list does not have. */
+function unknownOptions(script: string, framework: "vllm" | "vllm-ascend"): string[] {
+  const known = new Set(frameworks.find((list) => list.framework === framework)?.flags.split(" "));
   const used = [...script.matchAll(/\s--([a-z][a-z-]*)/g)].map((match) => match[1] ?? "");
   expect(used.length).toBeGreaterThan(5);
   return used.filter((option) => !known.has(option));
@@ -122,7 +120,28 @@ describe("command lines", () => {
     expect(text).toContain(`--data-parallel-size ${devices / attentionTp}`);
     expect(text).toContain('"kv_role":"kv_producer"');
     expect(text).toContain('"kv_role":"kv_consumer"');
-    expect(unknownOptions(text)).toEqual([]);
+    expect(unknownOptions(text, "vllm")).toEqual([]);
+    // Newer too: the Ascend documentation for vLLM 0.23 uses the same but for balancing, which it does another way.
+    expect(unknownOptions(text, "vllm-ascend").filter((option) => !option.includes("eplb"))).toEqual([]);
+  });
+  test("vllm: on one node, with a cached prefix, drafting and an 8-bit cache", () => {
+    const { question, plan } = planOf({
+      architecture: architecture("deepseek-v3"),
+      accelerator: "h200-sxm",
+      devices: 8,
+      isl: 2000,
+      osl: 500,
+      ttft: 5,
+      tpot: 0.1,
+      disaggregate: "no",
+      prefixHit: 0.5,
+      mtp: 1,
+      cachePrecision: "fp8",
+    });
+    const text = emitServing("vllm", question, plan.best!, "deepseek-ai/DeepSeek-V3").join("\n");
+    for (const option of ["--enable-prefix-caching", "--kv-cache-dtype fp8", "--speculative-config", "--max-model-len"])
+      expect(text).toContain(option);
+    expect(unknownOptions(text, "vllm")).toEqual([]);
   });
   test("vllm-ascend: dies are ranks, W8A8 is ModelSlim's", () => {
     const { question, plan } = planOf({
@@ -138,7 +157,7 @@ describe("command lines", () => {
     expect(question.devices).toBe(32);
     const text = emitServing("vllm-ascend", question, plan.best!, "a path's name").join("\n");
     expect(text).toContain("--quantization ascend");
-    expect(unknownOptions(text)).toEqual([]);
+    expect(unknownOptions(text, "vllm-ascend")).toEqual([]);
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell fills it in
     expect(text).toContain("MODEL=${MODEL:-'a path'\\''s name'}");
   });
