@@ -3,7 +3,7 @@
  * Knows: leave-one-configuration-out. Does not know: formulas. Run after `npm run setup`: node scripts/fit-calibration.mjs
  */
 import { writeFileSync } from "node:fs";
-import { configurationHash } from "../dist/catalog/calibration.js";
+import { configurationHash } from "../dist/catalog/configuration-hash.js";
 import { trainingRecords } from "../dist/catalog/training-runs.js";
 import { constantNames } from "../dist/cost/constants.js";
 import { constantsAt, fitConstants, jacobian, refitWithout, residuals } from "../dist/planner/fit.js";
@@ -53,9 +53,13 @@ const packed = [];
 for (let i = 0; i < deltas.length; i += 3) packed.push(`  "${deltas.slice(i, i + 3).join(";")}",`);
 writeFileSync(
   new URL("../src/catalog/data/calibration.ts", import.meta.url),
-  `${header("Fitted constants of the training cost model, and their shifts without each published configuration.")}` +
+  `${header("Fitted constants of the training cost model.")}` +
     `export const fittedOn = "${today}";\nexport const fittedRows = ${cases.length};\n` +
-    `export const fittedConstants: Readonly<Record<string, number>> = {\n${constantNames.map((name) => `  "${name}": ${Number(full.constants[name].toPrecision(6))},`).join("\n")}\n};\n` +
+    `export const fittedConstants: Readonly<Record<string, number>> = {\n${constantNames.map((name) => `  "${name}": ${Number(full.constants[name].toPrecision(6))},`).join("\n")}\n};\n`,
+);
+writeFileSync(
+  new URL("../src/catalog/data/calibration-left-out.ts", import.meta.url),
+  `${header("Shifts of the training cost model's fitted constants without each published configuration.")}` +
     `export const leftOutNames: readonly string[] = ${JSON.stringify(constantNames)};\n` +
     `export const leftOutDeltas: readonly string[] = [\n${packed.join("\n")}\n];\n`,
 );
@@ -63,7 +67,7 @@ const rows = cases.map((prepared, i) => {
   const t = traitsOf(prepared);
   const fields = [
     prepared.run.id,
-    configurationKey(prepared.run),
+    configurationHash(configurationKey(prepared.run)),
     t.accelerator,
     t.stack,
     t.precision,

@@ -29,14 +29,6 @@ const document = JSON.parse(readFileSync(file, "utf8"));
 const rows = (Array.isArray(document) ? document : document.runs)
   .map((row) => prepareRow(InferenceRow.parse(row)))
   .flatMap((p) => (p.ready ? [p.ready] : []));
-/**
- * Row-scaled FP8 in vLLM of 2024 on CDNA ran as an unfused product with float32 output: 0.5 ms a matrix at any batch.
- * Such rows are scored but teach nothing about kernels, so they are not fitted.
- */
-const fitted = ({ readings }) =>
-  !readings.every(
-    ({ chip, engine, format }) => chip === "cdna" && engine.family === "vllm-2024" && format.name === "fp8-mlp",
-  );
 const names = inferenceParameters.map(({ name }) => name);
 const count = names.length;
 const asConstants = (theta) => Object.fromEntries(names.map((name, i) => [name, Math.exp(theta[i])]));
@@ -56,7 +48,7 @@ const touched = rows.map((row) => {
   const before = ratesOf(row, base);
   return names.flatMap((name, i) =>
     (name === "reserve" && row.readings[0].engine.reserveGibibytes === undefined) ||
-    (name === "speculative.acceptance"
+    (name.startsWith("speculative.")
       ? row.flags.drafted > 0
       : ratesOf(row, { ...base, [name]: base[name] * 1.01 }) !== before)
       ? [i]
@@ -69,10 +61,7 @@ say(
 
 const weightOf = (r) => (Math.abs(r) <= huber ? 1 : huber / Math.abs(r));
 const objective = (residuals, theta) =>
-  residuals.reduce(
-    (s, r, i) => s + (!fitted(rows[i]) ? 0 : Math.abs(r) <= huber ? (r * r) / 2 : huber * (Math.abs(r) - huber / 2)),
-    0,
-  ) /
+  residuals.reduce((s, r) => s + (Math.abs(r) <= huber ? (r * r) / 2 : huber * (Math.abs(r) - huber / 2)), 0) /
     huber ** 2 +
   theta.reduce((s, t, i) => s + ((t - priors[i]) / inferenceParameters[i].spread) ** 2 / 2, 0);
 
@@ -112,7 +101,7 @@ function normal(theta, residuals, slopes, keep) {
   const matrix = Array.from({ length: count }, () => new Array(count).fill(0));
   const vector = new Array(count).fill(0);
   rows.forEach((row, r) => {
-    if (!fitted(row) || !keep(row)) return;
+    if (!keep(row)) return;
     const w = weightOf(residuals[r]) / huber ** 2;
     touched[r].forEach((i, a) => {
       vector[i] -= w * slopes[r][a] * residuals[r];

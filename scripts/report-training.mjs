@@ -69,20 +69,18 @@ ${group(summary.byAccelerator)}
 
 ![predicted against measured, both logarithmic](validation-training.svg)
 
-Where it is off, and why:
+Where it is off, and why, for each family of \`summary.byFamily\` (goal: p90 15 %):
+
+${familyWords()}
+
+And across families:
 
 - **Repeats of one configuration** disagree: ${floorLine()}
-- **Bridge**: the same layout of Qwen3-30B on 16 H100 gave 5,113 tokens/s in 26.02 and 9,058 in 26.02.01; GPT-OSS in MXFP8 fell
-  by a third in 26.06.01 (a known issue of that release: its fused kernels regressed) and came back in 26.08. Experts across
-  nodes (ep 32, ep 64 on B200 and B300) are off both ways: one bandwidth stands for NCCL's all-to-all and for DeepEP.
-- **MindSpeed**: CodeLlama-34B and LLaMA2-34B are one architecture in one layout and 11 % apart; Mixtral-8x7B at 32 Ki gives 706
-  tokens/s in the README and about 1,065 by the MFU page two months later. The 910B's bin is not stated.
 - **Whole-run device-hours** (Llama model cards) hold everything that went wrong; runs whose parallelism is not published at
   all are predicted at about their best layout, which is a guess about how well they were tuned.
 - **nanotron**'s bench of a 1B model ran two to three times slower on pipeline and tensor groups than predicted; it has no constant
   of its own, and its vocabulary and key/value heads are known only from the FLOPs per token that it reports. Without its
   ${nanotron.length} runs: median ${percent(withoutNanotron.median)}, p90 ${percent(withoutNanotron.p90)}.
-- **ZeRO-3 without a model split in 2021, PCIe nodes, one row each of its kind** have no neighbours.
 
 ${keptOut()}
 
@@ -109,6 +107,11 @@ each on top of those kept before it):
 | fp32 gradient sums read and written per micro-batch | 0 | 4.1 % | 15.9 % | no: 90 runs beyond 15 % |
 | weights of a configuration's rows by their number to the power −¼ instead of −½ | 0 | 4.0 % | 15.8 % | no: 86 runs beyond 15 % |
 | Huber knee of 8 % instead of 3 %, 18 configurations refitted in full instead of by one step | 0 | 4.0 % | 15.6 % | yes: one step alone also gives 15.6 % |
+
+The last rows were left out against fewer models; with Nemotron 3, nanotron, Hy3 and Qwen3.8 predicted as well the same fit stood at
+4.0 % and 16.3 %. Refitted to them: 4.1 % and 15.9 %. torchtitan's two interleaved stages a rank left it there
+(its 405B run: 46 to 21 % off). A loss at the memory's edge (MPT-13B on A100-40 and MPT-30B at 8 Ki are 13 to 33 % slower than predicted at 96 to
+98 % of the memory) was looked at and left: as many runs at the same edge are not slower.
 
 These figures choose between forms on the same runs that they are measured on, so on other runs expect a little worse.
 
@@ -166,6 +169,30 @@ const after =
 writeFileSync(page, after);
 writeFileSync(new URL("../docs/validation-training.svg", import.meta.url), scatter());
 process.stdout.write(`${predicted} runs: median ${percent(summary.median)}, p90 ${percent(summary.p90)}\n`);
+
+/** Why a family is off, written by a person; how far, and whether that meets the goal, by the figures. */
+function familyWords() {
+  const words = {
+    bloom:
+      "fp16 on one cluster; the slowest are tp 4 with micro-batches of one, whose launches overlap less than modelled.",
+    bridge:
+      "the same layout of Qwen3-30B on 16 H100 gave 5,113 tokens/s in 26.02 and 9,058 in 26.02.01; GPT-OSS in MXFP8 fell by a third in 26.06.01 (a known issue of that release: its fused kernels regressed) and came back in 26.08. Experts across nodes (ep 32, ep 64 on B200 and B300) are off both ways: one bandwidth stands for NCCL's all-to-all and for DeepEP.",
+    foundry:
+      "MPT at the edge of memory (13B on eight A100-40, 30B at 8 Ki) runs 13 to 33 % slower than predicted, as if the allocator had to free and fetch; other runs at that edge do not.",
+    manual:
+      "single reports of many stacks: device-hours of whole runs hold what went wrong; runs without a published layout are predicted at about their best; ZeRO-3 without a model split in 2021, nanotron, FireFlyer's PCIe nodes (its experts' launches cost less than those of Megatron's containers) and TPU rows have no neighbours.",
+    ms_final:
+      "two figures of one architecture in one layout lie 11 % apart (CodeLlama-34B, LLaMA2-34B), two of Mixtral-8x7B at 32 Ki 51 % (706 and about 1,065 tokens/s); the 910B's bin, worth 20 %, is not stated; residuals follow neither vocabulary, length nor tp.",
+    nemo: "FP8 fine-tuning with adapters, whose backward pass of frozen weights is counted as one product per weight.",
+    nemolong: "context-parallel runs up to 1 Mi tokens.",
+  };
+  return Object.entries(summary.byFamily)
+    .map(([name, s]) => {
+      const verdictHere = s.p90 <= 0.15 ? "met" : `missed by ${(100 * (s.p90 - 0.15)).toFixed(1)} points`;
+      return `- **${name}** (${s.count} runs, p90 ${percent(s.p90)}, ${verdictHere}): ${words[name] ?? "no reason is known."}`;
+    })
+    .join("\n");
+}
 
 /** A run that is in no row: DeepSeek-V3's own, predicted from what its report says of the software and from constants that no DeepSeek run was fitted to. */
 function keptOut() {

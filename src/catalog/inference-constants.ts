@@ -98,15 +98,49 @@ export const inferenceParameters: readonly InferenceParameter[] = [
   parameter("experts.launches", 1, 0.5, "layers that the kernels of a mixture layer count for besides its own"),
   parameter("dense.pad", 16, 0.8, "tokens lost to tiles per dense matrix"),
   parameter("fp8.block", 0.75, 0.25, "rate of block-scaled FP8 matrices over per-tensor ones"),
-  parameter("weightOnly", 0.7, 0.3, "rate of weight-only kernels over their 16-bit rate"),
+  parameter("weightOnly", 0.85, 0.2, "rate of weight-only kernels over their 16-bit rate"),
+  parameter("weightOnly.later", 0.6, 0.2, "the same from Hopper on, whose fastest products they do not use"),
+  parameter(
+    "unfused",
+    0.12,
+    0.5,
+    "share of weight bandwidth that row-scaled FP8 reached on CDNA before its kernels were fused",
+  ),
   parameter("vectors.passes", 10, 0.5, "memory passes of a hidden vector per layer between matrices"),
   parameter("indexer.passes", 30, 0.7, "memory passes per layer and token of a sparse-attention indexer"),
-  parameter("speculative.acceptance", 0.6, 0.2, "chance that a drafted token survives, given that those before it did"),
+  parameter(
+    "speculative.acceptance",
+    0.75,
+    0.15,
+    "chance that a token drafted by the model's own layer survives, given that those before it did",
+  ),
+  parameter("speculative.drafter", 0.6, 0.2, "the same for a token of a separate draft model"),
   parameter("network.latency", 6e-5, 0.3, "seconds of an all-to-all between nodes, payload apart"),
   parameter("network.share", 0.8, 0.15, "share of the network rate that all-to-alls reach"),
-  parameter("unhidden", 0.4, 0.4, "share of the smaller of compute and memory time that is not hidden"),
+  parameter(
+    "sharpness",
+    1.6,
+    0.3,
+    "exponent of the roofline's knee: 1 adds compute and memory time, more hides the smaller",
+  ),
   parameter("exposed", 0.6, 0.3, "share of expert all-to-all that is always visible"),
 ];
+
+/** What is a share of something, and cannot be more than all of it. */
+const shares =
+  /^(compute|memory|attention|weightOnly|speculative)\b|^(link|network)\.share$|^(host\.overlapped|experts\.(compute|independence)|fp8\.block|unfused|exposed)$/;
+
+/**
+ * The values that a constant can have if it means what it says: shares up to 1, rates of an engine's kernels up to half as much
+ * again as TensorRT's, the busiest of 8 expert ranks up to twice the mean. A fitted constant outside says that a formula lacks
+ * something; docs/validation.md lists them.
+ */
+export function physicalRange(name: string): readonly [number, number] {
+  if (shares.test(name)) return [0.01, 1];
+  if (name.startsWith("kernels.")) return [0.3, 1.5];
+  if (name === "sharpness") return [1, Number.POSITIVE_INFINITY];
+  return name === "experts.imbalance" ? [1, 2] : [0, Number.POSITIVE_INFINITY];
+}
 
 export type InferenceConstants = Readonly<Record<string, number>>;
 

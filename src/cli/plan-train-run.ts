@@ -2,7 +2,6 @@
  * Carries `plan train` out: checks what was given, asks the planner, prints.
  * Knows: options, files, the JSON contract. Does not know: formulas.
  */
-import { readFile, stat } from "node:fs/promises";
 import { requireAccelerator } from "../catalog/accelerators.ts";
 import { calibration } from "../catalog/calibration.ts";
 import { findModel, requireModel } from "../catalog/models.ts";
@@ -169,6 +168,7 @@ async function architectureFrom(given: string): Promise<Architecture> {
   if (!looksLikeFile) return requireModel(given, "--model").architecture();
   // The schemas of a config.json are loaded only for one.
   const { configBytesMax, parseConfig } = await import("../spec/hugging-face-config.ts");
+  const { readFile, stat } = await import("node:fs/promises");
   const size = await stat(given).then(
     (info) => (info.isFile() ? info.size : null),
     () => null,

@@ -43,9 +43,16 @@ export interface ServingShape {
   latent: boolean;
   /** The published FP8 checkpoint scales per 128 × 128 block (DeepSeek, Kimi, Qwen3), not per tensor or channel. */
   blockScaled: boolean;
-  /** A lightning indexer chooses the attended tokens (DeepSeek-V3.2, arXiv:2512.02556): extra kernels per layer. */
-  indexed: boolean;
+  /** Tokens that a lightning indexer chooses for each query to attend to (DeepSeek-V3.2, arXiv:2512.02556); 0 without one. */
+  indexedTokens: number;
+  /** FLOPs of the indexer over all layers for one query against one key, and bytes that it reads per cached token. */
+  indexFlopsPerPair: number;
+  indexBytesPerToken: number;
 }
+
+/** index_n_heads and index_head_dim of DeepSeek-V3.2's config.json; its index_topk is 2048. */
+const indexHeads = 64;
+const indexWidth = 128;
 
 /**
  * The serving shape of an architecture.
@@ -57,6 +64,7 @@ export function servingShape(a: Architecture): ServingShape {
   const { expert } = mixtureParameters(a);
   const mla = a.mla;
   const decode = mla ? 2 * a.heads * (2 * mla.keyValueRank + mla.ropeHeadDim) : 4 * a.heads * a.headDim;
+  const indexed = /v3\.2/.test(a.name);
   const prefill = mla ? 2 * a.heads * (mla.nopeHeadDim + mla.ropeHeadDim + mla.valueHeadDim) : 4 * a.heads * a.headDim;
   return {
     layers: a.layers,
@@ -79,12 +87,16 @@ export function servingShape(a: Architecture): ServingShape {
     mtpLayers: a.mtpLayers,
     latent: mla !== null,
     blockScaled: mla !== null || /qwen-?3/i.test(a.name),
-    indexed: /v3\.2/.test(a.name),
+    indexedTokens: indexed ? 2048 : 0,
+    indexFlopsPerPair: indexed ? kinds.attention * 2 * indexHeads * indexWidth : 0,
+    // FP8 keys with a scale of 4 bytes.
+    indexBytesPerToken: indexed ? kinds.attention * (indexWidth + 4) : 0,
   };
 }
 
 /** Cached tokens that a new token really attends to, averaged over layers, `context` tokens after the start. */
 export function attendedTokens(shape: ServingShape, context: number): number {
+  if (shape.indexedTokens > 0) return Math.min(context, shape.indexedTokens);
   return (1 - shape.windowShare) * context + shape.windowShare * Math.min(context, shape.window);
 }
 

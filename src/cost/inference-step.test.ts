@@ -47,7 +47,7 @@ const plain: StepRates = {
   sequenceSeconds: 0,
   promptTokenSeconds: 0,
   requestSeconds: 0,
-  unhidden: 0,
+  sharpness: 1e12,
 };
 const one: ServingSplit = { devices: 1, attentionTp: 1, expertParallel: false, pipeline: 1 };
 const decode = (sequences: number, meanContext: number): StepLoad => ({
@@ -134,6 +134,33 @@ describe("seconds of a step", () => {
     const a = stepSeconds(deepseek, tp, cheap, decode(64, 4000)).attention;
     const b = stepSeconds(deepseek, dp, cheap, decode(64, 4000)).attention;
     expect(a / b).toBeCloseTo(8, 6);
+  });
+  test("a prompt that one of eight attention ranks reads takes eight times as long as one that all share", () => {
+    const dp = { devices: 8, attentionTp: 1, expertParallel: true, pipeline: 1 };
+    const read = { ...decode(0, 0), promptTokens: 4096, promptPairs: causalPairs(deepseek, 0, 4096), prompts: 1 };
+    const shared = stepSeconds(deepseek, dp, plain, read);
+    const alone = stepSeconds(deepseek, dp, plain, { ...read, promptSkew: 8 });
+    expect(alone.attention / shared.attention).toBeCloseTo(8, 9);
+    expect(alone.experts).toBe(shared.experts);
+  });
+  test("sparse attention computes as many slots for a short context as for a long one, and indexes more for the long one", () => {
+    const sparse = shapeOf("deepseek-v3.2");
+    expect(attendedTokens(sparse, 100_000)).toBe(2048);
+    const rates = { ...plain, latentFlopsPerSecond: 1e9, projectionFlopsPerSecond: 1e30, cacheBytesPerSecond: 1e30 };
+    const at = (context: number, slow = rates): number => stepSeconds(sparse, one, slow, decode(1, context)).attention;
+    expect(at(100)).toBeCloseTo((2048 * sparse.decodeFlopsPerPair) / 1e9, 3);
+    expect(at(100_000)).toBeCloseTo(at(100), 3);
+    const indexed = { ...rates, latentFlopsPerSecond: 1e30, projectionFlopsPerSecond: 1e9 };
+    expect(at(100_000, indexed)).toBeCloseTo((100_000 * 61 * 2 * 64 * 128) / 1e9, 3);
+  });
+  test("experts sliced below a tile are computed in whole tiles", () => {
+    const glm = { ...deepseek, expertParameters: 3 * deepseek.hidden * 1536 };
+    const split = { devices: 8, attentionTp: 8, expertParallel: false, pipeline: 1 };
+    const whole = { ...glm, expertParameters: 3 * deepseek.hidden * 2048 };
+    // 192 of 256 columns: as long as 256 of 256.
+    const rates = { ...plain, weightBytesPerSecond: 1e30 };
+    const sliced = stepSeconds(glm, split, rates, decode(64, 100)).experts;
+    expect(sliced).toBeCloseTo(stepSeconds(whole, split, rates, decode(64, 100)).experts, 9);
   });
   test("more sequences never take less time, and never more time per sequence", () => {
     fc.assert(

@@ -64,8 +64,8 @@ export interface StepRates {
   promptTokenSeconds: number;
   /** Host seconds to take in one request: connection, tokenisation, queues. */
   requestSeconds: number;
-  /** Share of the smaller of compute and memory time that is not hidden behind the larger; 0 would be the sharp roofline. */
-  unhidden: number;
+  /** Sharpness q of the roofline (a^q + b^q)^(1/q) of compute and memory time: 1 adds them up, infinity takes the larger. */
+  sharpness: number;
 }
 
 /** What one step processes, summed over the group: prompt tokens, their causal pairs, decoding sequences, their context. */
@@ -78,6 +78,11 @@ export interface StepLoad {
   meanContext: number;
   /** Tokens verified per sequence and step: 1, or 1 + drafted tokens under speculative decoding. */
   tokensPerSequence: number;
+  /**
+   * Prompt tokens of the busiest data-parallel attention rank over the mean of all ranks; absent: 1. A prompt is read by one
+   * rank, and the collectives of a mixture layer make the others wait for it.
+   */
+  promptSkew?: number;
 }
 
 /** Seconds of a step by part; `total` is their sum. */
@@ -92,24 +97,30 @@ export interface StepSeconds {
 }
 
 /**
- * Seconds of one step. Matrix time is the soft roofline of Williams et al. 2009 (doi 10.1145/1498765.1498785):
- * the larger of compute and memory time plus the unhidden share of the smaller; collectives are ring all-reduces (2(n−1)/n of the payload) or two all-to-alls per mixture layer.
+ * Seconds of one step. Matrix time is a roofline (Williams et al. 2009, doi 10.1145/1498765.1498785) with a round knee:
+ * where one of compute and memory time is far below the other, it hides entirely; collectives are ring all-reduces (2(n−1)/n of the payload) or two all-to-alls per mixture layer.
  */
 export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: StepRates, load: StepLoad): StepSeconds {
   const stage = split.devices / split.pipeline;
   const replicas = stage / split.attentionTp;
   const decoded = load.sequences * load.tokensPerSequence;
   const tokens = load.promptTokens + decoded;
-  const rankTokens = tokens / replicas;
+  const skew = load.promptSkew ?? 1;
+  const rankTokens = (load.promptTokens * skew + decoded) / replicas;
   const dense = denseSeconds(shape, split, rates, rankTokens, decoded / replicas);
   const experts = expertSeconds(shape, rates, tokens, split.expertParallel ? stage : 1, stage);
   const attention = attentionSeconds(shape, split, rates, load, replicas);
   const vectors =
-    ((rates.vectorPasses + (shape.indexed ? rates.indexerPasses : 0)) * shape.layers * shape.hidden * 2 * rankTokens) /
+    ((rates.vectorPasses + (shape.indexedTokens > 0 ? rates.indexerPasses : 0)) *
+      shape.layers *
+      shape.hidden *
+      2 *
+      rankTokens) /
     (rates.vectorBytesPerSecond * split.attentionTp ** 0.5);
   const communication = communicationSeconds(shape, split, rates, rankTokens, dense + experts + attention);
   const launches =
-    shape.layers * (1 + (shape.indexed ? rates.indexerLaunches : 0)) + shape.mixtureLayers * rates.mixtureLaunches;
+    shape.layers * (1 + (shape.indexedTokens > 0 ? rates.indexerLaunches : 0)) +
+    shape.mixtureLayers * rates.mixtureLaunches;
   const host =
     launches * (load.meanContext > rates.graphContextMax ? rates.eagerLayerSeconds : rates.layerSeconds) +
     rates.stepSeconds +
@@ -127,8 +138,9 @@ export function stepSeconds(shape: ServingShape, split: ServingSplit, rates: Ste
   };
 }
 
-function overlapped(a: number, b: number, unhidden: number): number {
-  return a > b ? a + unhidden * b : b + unhidden * a;
+function overlapped(a: number, b: number, sharpness: number): number {
+  const [less, more] = a < b ? [a, b] : [b, a];
+  return more <= 0 ? 0 : more * (1 + (less / more) ** sharpness) ** (1 / sharpness);
 }
 
 function denseSeconds(
@@ -145,12 +157,12 @@ function denseSeconds(
       (2 * (tokens + rates.padTokens) * shape.attentionParameters) / (tp * rates.projectionFlopsPerSecond),
     (others * rates.denseBytesPerWeight + shape.attentionParameters * rates.attentionBytesPerWeight) /
       (tp * rates.weightBytesPerSecond),
-    rates.unhidden,
+    rates.sharpness,
   );
   const head = overlapped(
     (2 * shape.headParameters * (sampled + rates.padTokens)) / (tp * rates.headFlopsPerSecond),
     (shape.headParameters * 2) / (tp * rates.weightBytesPerSecond),
-    rates.unhidden,
+    rates.sharpness,
   );
   return layers + head;
 }
@@ -166,14 +178,24 @@ function expertSeconds(
   const hit = expertsHit(shape, 1 + (tokens - 1) * rates.expertIndependence);
   const imbalance = expertRanks > 8 ? rates.expertImbalanceWide : expertRanks > 1 ? rates.expertImbalance : 1;
   const rows = tokens * shape.expertsPerToken * imbalance + hit * rates.expertPadTokens;
+  const sliced = expertRanks > 1 ? 1 : tilePadding(shape.expertParameters / (3 * shape.hidden), stage);
   const weights = shape.mixtureLayers * shape.expertParameters;
   // The busiest rank gets more tokens, but never reads more experts than it holds.
   const read = Math.min(hit * imbalance, shape.experts);
   return overlapped(
-    (2 * weights * rows) / (stage * rates.expertFlopsPerSecond),
+    (2 * weights * rows * sliced) / (stage * rates.expertFlopsPerSecond),
     (weights * read * rates.expertBytesPerWeight) / (stage * rates.weightBytesPerSecond),
-    rates.unhidden,
+    rates.sharpness,
   );
+}
+
+/** Columns of a tile of grouped matrix kernels (CUTLASS and Marlin use 128 or 256). */
+const tileColumns = 128;
+
+/** Columns computed over columns needed where an expert of `width` inner columns is sliced over `ranks`. */
+function tilePadding(width: number, ranks: number): number {
+  const slice = width / ranks;
+  return (Math.ceil(slice / tileColumns) * tileColumns) / slice;
 }
 
 function attentionSeconds(
@@ -186,14 +208,32 @@ function attentionSeconds(
   const cacheRanks = Math.min(split.attentionTp, shape.cacheShards);
   const attended = (attendedTokens(shape, load.meanContext) * load.sequences) / replicas;
   // One fused kernel per layer streams the cache while it multiplies, so its parts overlap where separate kernels' do not.
+  // A sparse kernel computes all chosen slots, also those that a short context leaves empty.
+  const slots = shape.indexedTokens > 0 ? (shape.indexedTokens * load.sequences) / replicas : attended;
   const decode = Math.max(
-    (attended * load.tokensPerSequence * shape.decodeFlopsPerPair) /
+    (slots * load.tokensPerSequence * shape.decodeFlopsPerPair) /
       (split.attentionTp * (shape.latent ? rates.latentFlopsPerSecond : rates.attentionFlopsPerSecond)),
     (attended * shape.cachedValues * rates.cacheBytesPerValue) / (cacheRanks * rates.cacheBytesPerSecond),
   );
-  const prefill =
-    (load.promptPairs * shape.prefillFlopsPerPair) / (replicas * split.attentionTp * rates.attentionFlopsPerSecond);
-  return decode + prefill;
+  const shared = (load.promptSkew ?? 1) / (replicas * split.attentionTp);
+  if (shape.indexedTokens > 0)
+    return decode + shared * sparsePromptSeconds(shape, rates, load) + indexSeconds(shape, rates, load, replicas);
+  return decode + (shared * load.promptPairs * shape.prefillFlopsPerPair) / rates.attentionFlopsPerSecond;
+}
+
+/** Prompts of a sparse-attention model run in the absorbed form, each token against as many slots as the indexer chooses. */
+function sparsePromptSeconds(shape: ServingShape, rates: StepRates, load: StepLoad): number {
+  return (load.promptTokens * shape.indexedTokens * shape.decodeFlopsPerPair) / rates.latentFlopsPerSecond;
+}
+
+/** The indexer scores every cached token, on every tensor-parallel rank alike. */
+function indexSeconds(shape: ServingShape, rates: StepRates, load: StepLoad, replicas: number): number {
+  const cached = load.sequences * load.meanContext;
+  const pairs = (load.promptPairs * (load.promptSkew ?? 1) + cached * load.tokensPerSequence) / replicas;
+  return Math.max(
+    (pairs * shape.indexFlopsPerPair) / rates.projectionFlopsPerSecond,
+    ((cached / replicas) * shape.indexBytesPerToken) / rates.cacheBytesPerSecond,
+  );
 }
 
 /** Tensor-parallel all-reduces, expert all-to-alls and pipeline hand-overs of one step. */
@@ -233,13 +273,16 @@ function allToAllSeconds(
 ): number {
   const across = stage > rates.domain;
   const nodes = Math.ceil(stage / rates.domain);
-  // Within the fast domain a token is sent to each chosen expert's rank; between nodes once to each other node it visits.
+  // Up to 8 ranks of a fast domain gather all tokens and reduce-scatter the results (TensorRT-LLM fused_moe, vLLM's
+  // allgather_reducescatter); wider groups send a token to each chosen expert's rank, or once to each other node it visits.
   // Small batches use the low-latency kernels, which send one copy per chosen expert (DeepEP, docs/legacy.md).
   const grouped = Math.min(shape.groupsPerToken || shape.expertsPerToken, nodes, shape.expertsPerToken);
   const visited = tokens <= 512 ? shape.expertsPerToken : grouped;
   const copies = across
     ? (visited * (nodes - 1)) / nodes
-    : (Math.min(shape.expertsPerToken, expertRanks) * (expertRanks - 1)) / expertRanks;
+    : expertRanks <= 8
+      ? expertRanks - 1
+      : (Math.min(shape.expertsPerToken, expertRanks) * (expertRanks - 1)) / expertRanks;
   const rate = across ? rates.networkBytesPerSecond : rates.linkBytesPerSecond;
   const latency = across ? rates.networkLatencySeconds : 2 * rates.linkLatencySeconds;
   const bytes = tokens * shape.hidden * (rates.expertBytesPerWeight <= 1 ? 3 : 4) * copies;

@@ -4,6 +4,7 @@
  */
 
 import { findAccelerator } from "../catalog/accelerators.ts";
+import { configurationHash } from "../catalog/configuration-hash.ts";
 import { accuracyRows } from "../catalog/data/training-accuracy.ts";
 import { chipClass } from "../cost/hardware.ts";
 
@@ -34,7 +35,7 @@ interface KnownRun extends RunTraits {
 
 let parsed: readonly KnownRun[] | undefined;
 
-/** Row: id, configuration, accelerator, stack, precision, mixture, active parameters, devices, sequence, error. */
+/** Row: id, hash of the configuration, accelerator, stack, precision, mixture, active parameters, devices, sequence, error. */
 function knownRuns(): readonly KnownRun[] {
   parsed ??= accuracyRows.map((line) => {
     const [
@@ -96,8 +97,9 @@ const nearEnough = 1;
 /** The badge of a question; runs of the configuration `without` do not count, so that a row cannot vouch for itself. */
 export function accuracyBadge(traits: RunTraits, without?: string): AccuracyBadge {
   const here = { ...traits, chip: chipOf(traits.accelerator) };
+  const own = without === undefined ? undefined : configurationHash(without);
   const ranked = knownRuns()
-    .filter(({ configuration }) => configuration !== without)
+    .filter(({ configuration }) => configuration !== own)
     .map((run) => ({ run, distance: distance(here, run) }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, 7);

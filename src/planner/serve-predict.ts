@@ -7,6 +7,7 @@ import { mlperfLimits, tensorRtRequestCount, tensorRtTuning } from "../catalog/s
 import { causalPairs } from "../cost/inference-shape.ts";
 import type { PreparedRow } from "./serve-readings.ts";
 import {
+  acceptanceOf,
   acceptedTokens,
   evaluateServing,
   replicasOf,
@@ -39,7 +40,7 @@ export function predictRow(prepared: PreparedRow, constants: InferenceConstants)
 function predictReading(prepared: PreparedRow, system: ServingSystem, constants: InferenceConstants): number[] {
   const { load, promptTokens, outputTokens } = prepared;
   const replicas = replicasOf(system.split);
-  const gained = acceptedTokens(system.drafted, constants["speculative.acceptance"] ?? 0.6);
+  const gained = acceptedTokens(system.drafted, acceptanceOf(system.shape, constants));
   const pace = prepared.measurement.quantity === "secondsPerOutputToken";
   const step = systemStep(system, constants);
   const decode = (perDevice: number): number => {

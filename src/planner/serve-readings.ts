@@ -4,6 +4,7 @@
  */
 import { type Accelerator, accelerators, findAccelerator } from "../catalog/accelerators.ts";
 import { findModel } from "../catalog/models.ts";
+import { whyNoArchitecture } from "../catalog/models-without-shape.ts";
 import { mlperfPromptTokens } from "../catalog/serving-benchmarks.ts";
 import { engineDefaults, engineFamily } from "../catalog/serving-engines.ts";
 import { type WeightFormat, weightFormat } from "../cost/inference-formats.ts";
@@ -47,7 +48,7 @@ export function prepareRow(row: InferenceRow): Preparation {
   if (/feasibility|latency class|TPOT class/i.test(`${row.notes ?? ""} ${row.constraints ?? ""}`))
     return { reason: "the row states a latency class that was met, not a measurement" };
   const model = findModel(row.model);
-  if (!model) return { reason: `the architecture of ${row.model.slice(0, 60)} is not published` };
+  if (!model) return { reason: whyNoArchitecture(row.model) };
   const chips = readAccelerators(row.accelerator);
   if (chips.length === 0) return { reason: `unknown accelerator ${row.accelerator.slice(0, 60)}` };
   const architecture = servingShape(model.architecture());
@@ -130,6 +131,8 @@ function readAccelerators(
 function readFormats(row: InferenceRow, modelId: string, accelerator: Accelerator): WeightFormat[] {
   const precision = row.precision ?? {};
   const stated = precision.w ?? precision.moe ?? precision.gemm;
+  // The two published FP8 files of Llama 3.1 405B differ in what they quantise; some ids say which one was served.
+  if (stated === "fp8" && /fp8-meta/i.test(row.id)) return [weightFormat("fp8 (meta)")];
   if (typeof stated === "string") return [weightFormat(stated)];
   if (/w8a8/i.test(row.model)) return [weightFormat("w8a8")];
   if (/fp4/i.test(row.model)) return [weightFormat("nvfp4")];

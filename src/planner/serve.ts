@@ -13,6 +13,7 @@ import type { Architecture } from "../spec/architecture.ts";
 import { gibibyte } from "../spec/quantities.ts";
 import { servingLayouts } from "./serve-layouts.ts";
 import {
+  acceptanceOf,
   acceptedTokens,
   replicasOf,
   type ServingSystem,
@@ -234,7 +235,7 @@ interface PoolRate {
 
 function decodePool(q: ServingQuestion, system: ServingSystem, constants: InferenceConstants): PoolRate | undefined {
   const room = systemCacheTokens(system, constants);
-  const gained = acceptedTokens(q.drafted, Math.min(0.95, constants["speculative.acceptance"] ?? 0.6));
+  const gained = acceptedTokens(q.drafted, acceptanceOf(servingShape(q.architecture), constants));
   const step = systemStep(system, constants);
   const at = (n: number): StepSeconds =>
     step({

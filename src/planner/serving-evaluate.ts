@@ -37,10 +37,16 @@ export function acceptedTokens(drafted: number, acceptance: number): number {
   return acceptance >= 1 ? 1 + drafted : (1 - acceptance ** (drafted + 1)) / (1 - acceptance);
 }
 
-/** Seconds of a step of this system, with drafting: one extra layer and one head per drafted token. */
+/** Chance that a drafted token survives: of the model's own prediction layer where it has one, else of a separate draft model. */
+export function acceptanceOf(shape: ServingShape, constants: InferenceConstants): number {
+  const name = shape.mtpLayers > 0 ? "speculative.acceptance" : "speculative.drafter";
+  return Math.min(0.95, constants[name] ?? 0.6);
+}
+
+/** Seconds of a step of this system, with drafting: one extra layer and one read of the head per drafted token. */
 export function systemStep(system: ServingSystem, constants: InferenceConstants): (load: StepLoad) => StepSeconds {
   const rates = stepRates({ ...system, engine: system.engine.family }, constants);
-  const draftShare = system.drafted * (1.5 / system.shape.layers + 0.02);
+  const headSeconds = (2 * system.shape.headParameters) / (system.split.attentionTp * rates.weightBytesPerSecond);
   const stages = system.split.pipeline;
   return (load) => {
     // Each pipeline stage works on its own share of the load: one pass of a share takes as long as all shares take a stage each.
@@ -57,7 +63,8 @@ export function systemStep(system: ServingSystem, constants: InferenceConstants)
     const step = stepSeconds(system.shape, system.split, rates, share);
     if (system.drafted === 0 || load.sequences === 0) return step;
     // Drafting and verifying are two passes, and the host prepares each.
-    return { ...step, total: step.total * (1 + draftShare) + rates.stepSeconds };
+    const drafting = system.drafted * ((step.total - step.host) / system.shape.layers + headSeconds);
+    return { ...step, total: step.total + drafting + rates.stepSeconds };
   };
 }
 
@@ -117,12 +124,13 @@ export function settledServing(
     system.engine.mixed,
     (from, to) => causalPairs(system.shape, from, to),
     speculation(system, constants),
+    replicasOf(system.split),
   );
 }
 
 function speculation(system: ServingSystem, constants: InferenceConstants): { accepted: number; verified: number } {
-  const acceptance = Math.min(0.95, constants["speculative.acceptance"] ?? 0.6);
-  return { accepted: acceptedTokens(system.drafted, acceptance), verified: 1 + system.drafted };
+  const accepted = acceptedTokens(system.drafted, acceptanceOf(system.shape, constants));
+  return { accepted, verified: 1 + system.drafted };
 }
 
 /** Plays a load on the group with the engine's policy; `overrides` are flags that a person gave. */
@@ -140,6 +148,7 @@ export function evaluateServing(
     cacheTokens: systemCacheTokens(system, constants),
     outputReserved: system.engine.outputReserved,
     mixed: system.engine.mixed,
+    ranks: replicas,
     ...overrides,
   };
   return playServing(

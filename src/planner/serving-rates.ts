@@ -74,13 +74,18 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
   // Block scales cost matrix rate; NVIDIA's benches serve its own checkpoints, scaled per tensor.
   const blocks = q.shape.blockScaled && !/^trtllm(-engine)?$/.test(q.engine);
   const block = unit === "fp8" && blocks ? c("fp8.block", "") : 1;
-  const dense = peak * c(`compute.${q.chip}.${unit}`, fallback) * (widened ? c("weightOnly", "") : 1) * block * kernels;
+  // Weight-only kernels (Marlin) multiply with the instructions of Ampere, which reach less of a later chip's peak.
+  const older = q.chip === "ampere" || q.chip === "ada" || q.chip === "ascend";
+  const weightOnly = c(older ? "weightOnly" : "weightOnly.later", "");
+  const dense = peak * c(`compute.${q.chip}.${unit}`, fallback) * (widened ? weightOnly : 1) * block * kernels;
   const nvidia = q.chip !== "cdna" && q.chip !== "ascend";
   const memory = q.accelerator.memoryBytesPerSecond * c(nvidia ? "memory.nvidia" : "memory.others", "");
   const host = q.overlappedHost ? c("host.overlapped", "") : 1;
   const hostOf = `host.${hostClass(q.engine)}`;
-  const denseBytes = q.format.name === "mxfp4" ? 2 : q.format.bytesPerWeight;
-  const denseFlops = q.format.name === "mxfp4" ? dense / c("weightOnly", "") : dense;
+  // vLLM of 2024 ran row-scaled FP8 on CDNA as a product with float32 output, then scaled that (w8a8_utils.py, apply_fp8_linear).
+  const unfused = q.chip === "cdna" && q.engine === "vllm-2024" && q.format.name === "fp8-mlp";
+  const denseBytes = q.format.name === "mxfp4" ? 2 : q.format.bytesPerWeight / (unfused ? c("unfused", "") : 1);
+  const denseFlops = q.format.name === "mxfp4" ? dense / weightOnly : dense;
   const head = wide * c(`compute.${q.chip}.16-bit`, "compute.hopper.16-bit") * kernels;
   const wideAttention = q.format.attentionBytesPerWeight === 2 && unit !== "16-bit";
   return {
@@ -124,6 +129,6 @@ export function stepRates(q: RatesQuestion, constants: InferenceConstants): Step
     sequenceSeconds: host * c(`${hostOf}.sequence`, ""),
     promptTokenSeconds: c(`${hostOf}.promptToken`, ""),
     requestSeconds: c("host.request", ""),
-    unhidden: Math.min(1, c("unhidden", "")),
+    sharpness: Math.max(1, c("sharpness", "")),
   };
 }

@@ -9,6 +9,7 @@ const policy: BatchingPolicy = {
   cacheTokens: 1e6,
   outputReserved: 1,
   mixed: true,
+  ranks: 1,
 };
 const load: RequestLoad = { requests: 32, promptTokens: 100, outputTokens: 50, spread: false, prefixHit: 0 };
 const pairs = (from: number, to: number): number => (to * to - from * from) / 2;

@@ -13,6 +13,8 @@ export interface BatchingPolicy {
   outputReserved: number;
   /** Prompt chunks and decoding share a step; otherwise prompts go first, alone. */
   mixed: boolean;
+  /** Data-parallel attention ranks that share the limits above evenly; a prompt is read by one of them. */
+  ranks: number;
 }
 
 /** The offered load. `requestsPerSecond` absent: all at once. `concurrency`: a client that sends the next when one ends. */
@@ -82,6 +84,7 @@ export function steadyServing(
   mixed: boolean,
   pairsOf: (from: number, to: number) => number,
   speculative: SpeculativeDecoding = { accepted: 1, verified: 1 },
+  ranks = 1,
 ): ServingOutcome {
   const steps = Math.max(1, load.outputTokens / speculative.accepted);
   const prompts = sequences / steps;
@@ -92,10 +95,9 @@ export function steadyServing(
   const meanContext = load.promptTokens + load.outputTokens * (load.spread ? 1 : 0.5);
   const decode = { sequences, meanContext, tokensPerSequence: speculative.verified };
   const none = { promptTokens: 0, promptPairs: 0, prompts: 0 };
-  const prefill = secondsOf({ promptTokens, promptPairs, prompts, sequences: 0, meanContext: 0, tokensPerSequence: 1 });
-  const seconds = mixed
-    ? secondsOf({ promptTokens, promptPairs, prompts, ...decode })
-    : secondsOf({ ...none, ...decode }) + prefill;
+  const read = { promptTokens, promptPairs, prompts, promptSkew: randomSkew(prompts, ranks) };
+  const prefill = secondsOf({ ...read, sequences: 0, meanContext: 0, tokensPerSequence: 1 });
+  const seconds = mixed ? secondsOf({ ...read, ...decode }) : secondsOf({ ...none, ...decode }) + prefill;
   const perSecond = (sequences * speculative.accepted) / seconds;
   return {
     seconds,
@@ -106,6 +108,16 @@ export function steadyServing(
     meanSequences: sequences,
     steps: 1,
   };
+}
+
+/**
+ * Prompts of the busiest of `ranks` over the mean, when `prompts` a step arrive at random: about m + √(2 m ln R) for Poisson
+ * counts of mean m, and no more than all of them.
+ */
+function randomSkew(prompts: number, ranks: number): number {
+  if (ranks <= 1 || prompts <= 0) return 1;
+  const mean = prompts / ranks;
+  return Math.min(prompts, mean + Math.sqrt(2 * mean * Math.log(ranks))) / mean;
 }
 
 /** The state of a run: counts of requests and tokens, sums for the means, and the decode step at which sequences end. */
@@ -180,13 +192,14 @@ export function playServing(
 /** One step, or several equal ones at once while nothing can change. */
 function advance(run: Run, secondsOf: (load: StepLoad) => number): void {
   const { policy, load, speculative } = run;
-  const { read, pairs, first } = readPrompts(run);
+  const { read, pairs, first, skew } = readPrompts(run);
   const decoding = read > 0 && !policy.mixed ? 0 : run.running;
   let stride = read === 0 && decoding > 0 ? stepsToNextEnding(run) : 1;
   const each = secondsOf({
     promptTokens: read,
     promptPairs: pairs,
     prompts: first.length,
+    promptSkew: skew,
     sequences: decoding,
     meanContext: decoding > 0 ? run.cached / decoding + ((stride - 1) / 2) * speculative.accepted : 0,
     tokensPerSequence: speculative.verified,
@@ -205,7 +218,7 @@ const admits = (run: Run, running: number, reserved: number, need: number): bool
   running < run.limit && (reserved + need <= run.policy.cacheTokens || running === 0);
 
 /** Takes prompts in order into this step's token budget: tokens and pairs read, and output lengths of those now complete. */
-function readPrompts(run: Run): { read: number; pairs: number; first: number[] } {
+function readPrompts(run: Run): { read: number; pairs: number; first: number[]; skew: number } {
   const { policy, load, fresh } = run;
   const first: number[] = [];
   let budget = Math.max(0, policy.stepTokensMax - (policy.mixed ? run.running * run.speculative.verified : 0));
@@ -213,6 +226,7 @@ function readPrompts(run: Run): { read: number; pairs: number; first: number[] }
   let pairs = 0;
   let running = run.running;
   let reserved = run.reserved;
+  let pieces = 0;
   while (budget > 0 && run.admitted + first.length < run.arrived) {
     const length = outputLength(load, run.admitted + first.length);
     const need = load.promptTokens + policy.outputReserved * length;
@@ -222,6 +236,7 @@ function readPrompts(run: Run): { read: number; pairs: number; first: number[] }
     pairs += run.pairsOf(from, from + chunk);
     read += chunk;
     budget -= chunk;
+    pieces += Math.ceil((chunk * policy.ranks) / policy.stepTokensMax);
     run.partial += chunk;
     if (run.partial < fresh - 1e-9) break;
     run.partial = 0;
@@ -229,7 +244,7 @@ function readPrompts(run: Run): { read: number; pairs: number; first: number[] }
     reserved += need;
     first.push(length);
   }
-  return { read, pairs, first };
+  return { read, pairs, first, skew: pieces === 0 ? 1 : (Math.ceil(pieces / policy.ranks) * policy.ranks) / pieces };
 }
 
 function stepsToNextEnding(run: Run): number {

@@ -3,6 +3,7 @@
  * Knows: which values an unknown field may have. Does not know: the measured value; it is never read here.
  */
 import { requireAccelerator } from "../catalog/accelerators.ts";
+import { whyNoArchitecture } from "../catalog/models-without-shape.ts";
 import { type Constants, guessedConstants, stackScale } from "../cost/constants.ts";
 import { momentsInHalf, withoutCommunicationCores } from "../cost/deepseek.ts";
 import { trainingFlopsPerToken } from "../cost/flops.ts";
@@ -192,6 +193,8 @@ function microBatches(run: TrainingCase, globalBatch: number, dp: number): numbe
 /** Stacks whose tables list interleaving leave it out when it is off; elsewhere an unknown is a range. */
 function interleavings(run: TrainingCase, layers: number, pp: number): number[] {
   if (run.vpp) return [run.vpp];
+  // torchtitan cuts two stages for each rank unless told otherwise (distributed/pipeline_parallel.py, multi-stage schedules).
+  if (run.schedule === "interleaved" && run.stack === "torchtitan") return [2];
   if (run.schedule === "interleaved") return [2, 4, 8].filter((vpp) => Math.ceil(layers / pp) >= vpp);
   if (pp === 1 || run.family === "bloom") return [1];
   // NVIDIA's tables of fine-tuning have no column for it.
@@ -306,11 +309,4 @@ function oneLayer(setup: StepSetup, layout: Layout): number {
   const again = layout.recompute === "full" ? pass.forward : layout.recompute === "selective" ? pass.attention : 0;
   const traffic = layerTraffic(setup, layout, pass);
   return stackScale(setup.constants, setup.stack) * (pass.forward + pass.backward + again + traffic.tensor);
-}
-
-/** DeepSeek V4's configuration is published, but no formula here describes it, so a shape would be a guess. */
-function whyNoArchitecture(modelName: string): string {
-  return /deepseek-?\s?v4/i.test(modelName)
-    ? `the compressed sparse attention and hyper-connections of ${modelName} are not modelled`
-    : `the architecture of ${modelName} is not known`;
 }

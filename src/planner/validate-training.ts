@@ -2,7 +2,8 @@
  * Predicts published training runs and says how far off each prediction is.
  * Knows: which constants a row may be predicted with. Does not know: files, tables.
  */
-import { calibration, constantsWithout } from "../catalog/calibration.ts";
+import { calibration } from "../catalog/calibration.ts";
+import { constantsWithout } from "../catalog/calibration-left-out.ts";
 import { constantsFrom } from "../cost/constants.ts";
 import { parameterCounts } from "../spec/parameter-counts.ts";
 import { accuracyBadge, type RunTraits } from "./accuracy.ts";
