@@ -38,8 +38,8 @@ test("one JSON document with the answer, the best plan, its accuracy, alternativ
 test("the answer comes first, and the table fits 100 columns", async () => {
   const lines = (await answer(...question)).split("\n");
   expect(lines[0]).toMatch(/^[\d,]+ output tokens\/s per device/);
-  expect(lines[1]).toMatch(/^accuracy: /);
-  for (const line of lines.slice(1)) expect(line.length).toBeLessThanOrEqual(100);
+  expect(lines.find((line) => !line.startsWith(" ") && line !== lines[0])).toMatch(/^accuracy: /);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(100);
 });
 
 test("an objective out of reach is a negative verdict", async () => {
