@@ -7,7 +7,6 @@ import type { WeightComparison } from "./compare-weights.ts";
 import type { GreedyDivergence } from "./measure-greedy.ts";
 import type { Cause } from "./parity/locate.ts";
 import type { AnswerDivergence } from "./parity/measure-answers.ts";
-import type { NumberFormat } from "./parity/measure-reading.ts";
 import type { ComparedSide } from "./parity/open-side.ts";
 import type { Accuracy } from "./parity/task.ts";
 import type { Check, Verdict } from "./verdict.ts";
@@ -89,7 +88,9 @@ export interface CompareReport {
 }
 
 /** Keys that say how a model is stored or spelt, not what it computes. */
-const storageKeys = new Set(["torch_dtype", "architectures", "bos_token_id", "eos_token_id", "num_key_value_heads"]);
+const storageKeys = new Set(["torch_dtype", "architectures", "num_key_value_heads"]);
+/** A checkpoint leaves these to its tokenizer; where both sides say them, a difference ends answers elsewhere. */
+const optionalKeys = new Set(["bos_token_id", "eos_token_id"]);
 
 export function configurationDifferences(a: DeepseekConfig | undefined, b: DeepseekConfig | undefined): string[] {
   if (!a || !b) return [];
@@ -97,6 +98,7 @@ export function configurationDifferences(a: DeepseekConfig | undefined, b: Deeps
   const dense = (a.n_routed_experts ?? 0) === 0 && (b.n_routed_experts ?? 0) === 0;
   return [...new Set([...inA.keys(), ...inB.keys()])]
     .filter((key) => !storageKeys.has(key) && !(dense && ["first_k_dense_replace", "n_routed_experts"].includes(key)))
+    .filter((key) => !optionalKeys.has(key) || (inA.get(key) !== undefined && inB.get(key) !== undefined))
     .filter((key) => JSON.stringify(inA.get(key)) !== JSON.stringify(inB.get(key)))
     .map((key) => `configuration: ${key} is ${JSON.stringify(inA.get(key))} and ${JSON.stringify(inB.get(key))}`);
 }
@@ -105,12 +107,6 @@ export function configurationCause([first]: readonly string[]): Cause | undefine
   if (first === undefined) return undefined;
   const rotary = /: (rope_theta|rope_scaling|qk_rope_head_dim) /.test(first);
   return { reason: rotary ? "rotary convention" : "configuration", layer: null, module: "config.json", text: first };
-}
-
-/** The format that rounds most. */
-export function coarser(a: NumberFormat, b: NumberFormat): NumberFormat {
-  const order: readonly NumberFormat[] = ["fp32", "bf16", "w8a8", "fp8"];
-  return order.indexOf(a) > order.indexOf(b) ? a : b;
 }
 
 export function failuresOf(checks: readonly Check[]): string[] {

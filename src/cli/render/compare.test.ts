@@ -35,7 +35,7 @@ const report: CompareReport = {
   largestLogitDifference: { value: 0.25, prompt: 1, position: 8 },
   repeatable: { a: true, b: true },
   configurationDifferences: [],
-  weights: { equal: 1, rounded: 70, different: [] },
+  weights: { equal: 1, rounded: 70, roundedTo: "bf16", different: [] },
   prompts: [
     { promptTokens: 4, truncated: false, answerTokens: 16, meanKl: 0, greedyDivergence: null },
     {

@@ -4,8 +4,9 @@
  */
 import { layerDivergence } from "../../catalog/parity-thresholds.ts";
 import type { WeightDifference } from "../compare-weights.ts";
-import { type NumberFormat, rowLimit, type TextMeasure } from "./measure-reading.ts";
+import { rowLimit, type TextMeasure } from "./measure-reading.ts";
 import type { TapMeasure } from "./measure-taps.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { layerOf } from "./reading.ts";
 
 export type Reason =

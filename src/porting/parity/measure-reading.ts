@@ -5,10 +5,9 @@
 import { accumulatedRelativeError, layerDivergence } from "../../catalog/parity-thresholds.ts";
 import { BadInput } from "../../spec/bad-input.ts";
 import { joinTaps, measureTap, type TapMeasure } from "./measure-taps.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { executionOrder, layerOf, type Reading, type RowTensor } from "./reading.ts";
 import { compareRouting, type Flip, type RoutingShape } from "./router.ts";
-
-export type NumberFormat = keyof typeof accumulatedRelativeError;
 
 export interface LayerFlips {
   readonly layer: number;

@@ -9,7 +9,7 @@ import { openTokenizer, type Tokenizer } from "../../engine/tokenizer.ts";
 import type { DeepseekConfig } from "../../spec/deepseek-config.ts";
 import { type OpenedModel, openModel, storedWeightsSha256 } from "../open-model.ts";
 import { type AskedSide, type EngineSideOptions, openEngineSide } from "./engine-side.ts";
-import type { NumberFormat } from "./measure-reading.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { openOnnxSide } from "./onnx-side.ts";
 import { canonicalJson } from "./seal-report.ts";
 import { hashOf, isTraceFile, openTrace, type Trace } from "./trace-file.ts";

@@ -18,8 +18,9 @@ import { judge, judgeAnswers, type PositionMeasure, type Verdict } from "../verd
 import { type AnsweredPrompt, samplingSides } from "./compare-answers.ts";
 import type { Measurement } from "./compare-readings.ts";
 import { beyond, type Cause, firstDivergence, staleCache, tapCause, weightCause } from "./locate.ts";
-import { type NumberFormat, rowLimit } from "./measure-reading.ts";
+import { rowLimit } from "./measure-reading.ts";
 import { joinTaps } from "./measure-taps.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { type ComparedSide, sha256 } from "./open-side.ts";
 import { executionOrder, layerOf } from "./reading.ts";
 import { canonicalJson } from "./seal-report.ts";
