@@ -15,6 +15,8 @@ import { DeepseekConfig } from "../dist/spec/deepseek-config.js";
 import { random } from "../dist/spec/random.js";
 
 const block = 16;
+/** Standard deviation of the residual stream's first state, which in trained models is well below 1 too. */
+const stream = 0.1;
 
 /** A model's configuration and float32 weights, all drawn from `seed`. */
 export function randomModel(seed) {
@@ -30,8 +32,8 @@ export function randomModel(seed) {
     ...{ moe_intermediate_size: pick([16, 32, 48]), num_hidden_layers: layers, num_attention_heads: pick([2, 4]) },
     ...{ q_lora_rank: pick([null, 24, 32]), kv_lora_rank: pick([16, 32]), qk_nope_head_dim: pick([8, 16]) },
     ...{ qk_rope_head_dim: pick([8, 16]), v_head_dim: pick([8, 16]), max_position_embeddings: 256 },
-    ...{ n_routed_experts: experts, n_shared_experts: pick([0, 1, 1]), n_group: groups, topk_group: kept },
-    num_experts_per_tok: experts === 0 ? 1 : Math.min(pick([1, 2, 4]), (experts / groups) * kept),
+    ...{ n_routed_experts: experts, n_shared_experts: 1, n_group: groups, topk_group: kept },
+    num_experts_per_tok: experts === 0 ? 1 : Math.min(pick([2, 2, 4]), (experts / groups) * kept),
     ...{ first_k_dense_replace: pick([0, 1]), routed_scaling_factor: pick([1, 1.5, 2.5]) },
     ...(factor > 1 && {
       rope_scaling: { type: "yarn", factor, original_max_position_embeddings: 64, mscale: 1, mscale_all_dim: 1 },
@@ -43,8 +45,8 @@ export function randomModel(seed) {
     const own = random(seed, name);
     // What a block adds to the residual stream shrinks with depth (GPT-2's initialisation), as trained models' blocks are small steps:
     // without that, random weights multiply rounding until nothing can be told from it.
-    const step = /(o_proj|down_proj)/.test(name) ? 1 / Math.sqrt(2 * layers) : 1;
-    const std = name.includes("embed_tokens") ? 1 : (gain * step) / Math.sqrt(shape.at(-1));
+    const step = /(o_proj|down_proj)/.test(name) ? stream / Math.sqrt(2 * layers) : 1;
+    const std = name.includes("embed_tokens") ? stream : (gain * step) / Math.sqrt(shape.at(-1));
     const columns = shape.at(-1);
     const draw = (_, at) => {
       if (init.kind === "ones") return 1 + 0.2 * own.normal();

@@ -2,7 +2,16 @@
  * Measures how often `compare` calls healthy forms of a model different and known-bad ones the same, and whether it says where.
  * Knows: the random models and changes of parity-models.mjs, traces and directories. Does not know: what the limits are.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -131,7 +140,12 @@ const staleSessions = (layer) => async (program, name) => {
 const records = [];
 const record = (one, report) => {
   const { verdict, cause, meanKl, topOneAgreement } = report;
-  records.push({ ...one, verdict, cause, meanKl, topOneAgreement, reasons: report.reasons });
+  const kept = { ...one, verdict, cause, meanKl, topOneAgreement, reasons: report.reasons };
+  records.push(kept);
+  if (given.cases) {
+    const located = one.kind === "broken" ? isLocated(kept) : null;
+    appendFileSync(given.cases, `${JSON.stringify({ ...kept, located })}\n`);
+  }
 };
 
 async function healthyPairs(model, folders, traces) {
@@ -249,13 +263,6 @@ try {
     for (const name of readdirSync(root)) if (name !== "prompts.txt") rmSync(join(root, name), { recursive: true });
     process.stderr.write(`model ${seed - from + 1} of ${models}, ${records.length} comparisons\n`);
   }
-  if (given.cases)
-    writeFileSync(
-      given.cases,
-      records
-        .map((one) => JSON.stringify({ ...one, located: one.kind === "broken" ? isLocated(one) : null }))
-        .join("\n"),
-    );
   const text = blockText();
   if (given.write) writeBlock("docs/reference/port-and-compare.md", "npm run bench -- parity --write", text);
   else process.stdout.write(text);

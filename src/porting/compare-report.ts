@@ -8,6 +8,7 @@ import type { GreedyDivergence } from "./measure-greedy.ts";
 import type { Cause } from "./parity/locate.ts";
 import type { AnswerDivergence } from "./parity/measure-answers.ts";
 import type { ComparedSide } from "./parity/open-side.ts";
+import type { ScoredText } from "./parity/score-text.ts";
 import type { Accuracy } from "./parity/task.ts";
 import type { Check, Verdict } from "./verdict.ts";
 
@@ -47,6 +48,17 @@ export interface ComparedTask {
   readonly scoredBy: "likelihood of the choices, or the greedy answer" | "greedy answer";
 }
 
+/** How two sides of which one is a server were held against each other on one text: the prompt and A's answer. */
+export interface ComparedScoring {
+  /** What gave the probabilities; null where a side offers none for a text that it did not write. */
+  readonly a: ScoredText["by"] | null;
+  readonly b: ScoredText["by"] | null;
+  /** Prompts that were scored so; the others are compared on what each side answered, up to where the answers part. */
+  readonly prompts: number;
+  /** Prompts that the two sides cut into other tokens; their probabilities are not compared. */
+  readonly otherTokens: number;
+}
+
 export interface Repeatability {
   readonly a: boolean;
   readonly b: boolean;
@@ -73,6 +85,8 @@ export interface CompareReport {
   readonly largestKl: number;
   /** Where only the likeliest tokens are known, `meanKl` is a lower bound of the divergence. */
   readonly klOf: "all tokens" | "likeliest tokens" | "nothing";
+  /** Null where no side is a server. */
+  readonly scoring: ComparedScoring | null;
   readonly largestLogitDifference: { readonly value: number; readonly prompt: number; readonly position: number };
   readonly configurationDifferences: readonly string[];
   /** Null where a side does not show its weights. */

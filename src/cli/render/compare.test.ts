@@ -29,6 +29,7 @@ const report: CompareReport = {
   modules: null,
   firstDivergence: null,
   routerTies: 0,
+  scoring: null,
   task: null,
   meanKl: 0.0000123,
   largestKl: 0.1,
