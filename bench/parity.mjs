@@ -32,6 +32,8 @@ const { values: given } = parseArgs({
     models: { type: "string", default: "40" },
     from: { type: "string", default: "1" },
     cases: { type: "string" },
+    // Tells of cases that earlier runs kept, by seeds of their own, and compares nothing.
+    merge: { type: "string", multiple: true },
     write: { type: "boolean" },
   },
 });
@@ -213,9 +215,10 @@ function blockText() {
     );
   const missed = broken.filter((one) => !isWrong(one));
   const most = Math.max(0, ...missed.map(({ meanKl }) => meanKl));
+  const seeds = [...new Set(records.map(({ seed }) => seed))].sort((x, y) => x - y);
   return `## How often \`compare\` errs
 
-${models} random models (seeds ${from} to ${from + models - 1}): 1 to 6 layers, 32 to 128 wide, with and without experts, groups and YaRN; nobody trained them.
+${seeds.length} random models (seeds ${seeds.join(", ")}): 1 to 5 layers, 48 to 128 wide, with and without experts, groups and YaRN; nobody trained them.
 ${healthy.length} healthy pairs, ${broken.length} broken ones. "Directories" shows weights and modules, "traces" modules and logits alone.
 
 | healthy pair | by | called different |
@@ -252,7 +255,10 @@ ${provenance()}
 }
 
 try {
-  for (let seed = from; seed < from + models; seed++) {
+  for (const file of given.merge ?? []) {
+    for (const line of readFileSync(file, "utf8").trim().split("\n")) records.push(JSON.parse(line));
+  }
+  for (let seed = from; !given.merge && seed < from + models; seed++) {
     const model = randomModel(seed);
     const folders = {};
     for (const format of ["fp32", "bf16", "fp8", "w8a8"]) folders[format] = await directory(model, format);
