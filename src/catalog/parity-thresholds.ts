@@ -16,12 +16,13 @@ export const accumulatedRelativeError = {
   fp32: { limit: 2 ** -11, source: "msprobe API checker, standard_config.py: accumulative error bound of float32" },
   bf16: { limit: 2 ** -7, source: "msprobe API checker, standard_config.py: accumulative error bound of bfloat16" },
   fp8: {
-    limit: 2 ** -4,
-    source: "ours, no published bound: rounding to FP8 E4M3's 3 bits of mantissa errs by at most 2^-4",
+    limit: 3 * 10 ** (-37.8 / 20),
+    source: "ours, no published bound: E4M3 weights and activations err by 0.026 each on random models, together 0.037",
   },
   w8a8: {
-    limit: 2 * 10 ** (-37.8 / 20),
-    source: "ours: twice the weight error published for FP8 to INT8 by row (37.8 dB, GLM-5.2 q_a_proj)",
+    limit: 3 * 10 ** (-37.8 / 20),
+    source:
+      "ours: three times the weight error published for FP8 to INT8 by row (37.8 dB, GLM-5.2 q_a_proj), for activations are rounded too",
   },
 } as const satisfies Record<string, ParityThreshold>;
 
@@ -76,12 +77,27 @@ export const meanKl: ParityThreshold = {
     "ours, no published limit: 0.0002 without and 0.01 with changed routing were seen on models with random weights",
 };
 
-/** A token's state after one module parts from the other side's when its error is `rowFactor` times the accumulated one. */
+/**
+ * What one linear map may add to the relative error of what it reads, by number format; ours, seen on four of the random
+ * models of bench/parity-models.mjs: medians of about 0.004 (bf16), 0.013 (w8a8; 0.03 with its activations) and 0.026 (fp8).
+ */
+export const addedRelativeError = { fp32: 2 ** -11, bf16: 2 ** -8, w8a8: 0.026, fp8: 0.026 } as const;
+
+/**
+ * Where a module parts: its error is held against the largest error among what it reads plus what its own linear maps may add
+ * (addedRelativeError), so that rounding which upstream layers have already multiplied is not blamed on it.
+ */
 export const layerDivergence = {
+  /** For one token. */
   rowFactor: {
-    limit: 4,
-    source: "ours: the factor that parts rounding from changed routing; msprobe's divergence finder asks for 0.5",
+    limit: 6,
+    source:
+      "ours: healthy tokens stay below 5 on random models; msprobe's finder calls an error that grows 10 times an operator's",
   },
+  /** For the median of all tokens: a small error that every token has. */
+  medianFactor: { limit: 1.6, source: "ours: healthy medians stay below 1.2 on random models" },
+  /** A cache's row against what reading gave, in multiples of the accumulated error. */
+  cacheFactor: { limit: 4, source: "ours: the factor that parts rounding from changed routing" },
   /** Share of a module's tokens beyond it, once routing has tipped over upstream; without that none may be. */
   share: routerTies.share,
 } as const satisfies Record<string, ParityThreshold>;

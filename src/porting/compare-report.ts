@@ -7,8 +7,8 @@ import type { WeightComparison } from "./compare-weights.ts";
 import type { GreedyDivergence } from "./measure-greedy.ts";
 import type { Cause } from "./parity/locate.ts";
 import type { AnswerDivergence } from "./parity/measure-answers.ts";
-import type { NumberFormat } from "./parity/measure-reading.ts";
 import type { ComparedSide } from "./parity/open-side.ts";
+import type { ScoredText } from "./parity/score-text.ts";
 import type { Accuracy } from "./parity/task.ts";
 import type { Check, Verdict } from "./verdict.ts";
 
@@ -48,6 +48,17 @@ export interface ComparedTask {
   readonly scoredBy: "likelihood of the choices, or the greedy answer" | "greedy answer";
 }
 
+/** How two sides of which one is a server were held against each other on one text: the prompt and A's answer. */
+export interface ComparedScoring {
+  /** What gave the probabilities; null where a side offers none for a text that it did not write. */
+  readonly a: ScoredText["by"] | null;
+  readonly b: ScoredText["by"] | null;
+  /** Prompts that were scored so; the others are compared on what each side answered, up to where the answers part. */
+  readonly prompts: number;
+  /** Prompts that the two sides cut into other tokens; their probabilities are not compared. */
+  readonly otherTokens: number;
+}
+
 export interface Repeatability {
   readonly a: boolean;
   readonly b: boolean;
@@ -74,6 +85,8 @@ export interface CompareReport {
   readonly largestKl: number;
   /** Where only the likeliest tokens are known, `meanKl` is a lower bound of the divergence. */
   readonly klOf: "all tokens" | "likeliest tokens" | "nothing";
+  /** Null where no side is a server. */
+  readonly scoring: ComparedScoring | null;
   readonly largestLogitDifference: { readonly value: number; readonly prompt: number; readonly position: number };
   readonly configurationDifferences: readonly string[];
   /** Null where a side does not show its weights. */
@@ -89,7 +102,9 @@ export interface CompareReport {
 }
 
 /** Keys that say how a model is stored or spelt, not what it computes. */
-const storageKeys = new Set(["torch_dtype", "architectures", "bos_token_id", "eos_token_id", "num_key_value_heads"]);
+const storageKeys = new Set(["torch_dtype", "architectures", "num_key_value_heads"]);
+/** A checkpoint leaves these to its tokenizer; where both sides say them, a difference ends answers elsewhere. */
+const optionalKeys = new Set(["bos_token_id", "eos_token_id"]);
 
 export function configurationDifferences(a: DeepseekConfig | undefined, b: DeepseekConfig | undefined): string[] {
   if (!a || !b) return [];
@@ -97,6 +112,7 @@ export function configurationDifferences(a: DeepseekConfig | undefined, b: Deeps
   const dense = (a.n_routed_experts ?? 0) === 0 && (b.n_routed_experts ?? 0) === 0;
   return [...new Set([...inA.keys(), ...inB.keys()])]
     .filter((key) => !storageKeys.has(key) && !(dense && ["first_k_dense_replace", "n_routed_experts"].includes(key)))
+    .filter((key) => !optionalKeys.has(key) || (inA.get(key) !== undefined && inB.get(key) !== undefined))
     .filter((key) => JSON.stringify(inA.get(key)) !== JSON.stringify(inB.get(key)))
     .map((key) => `configuration: ${key} is ${JSON.stringify(inA.get(key))} and ${JSON.stringify(inB.get(key))}`);
 }
@@ -105,12 +121,6 @@ export function configurationCause([first]: readonly string[]): Cause | undefine
   if (first === undefined) return undefined;
   const rotary = /: (rope_theta|rope_scaling|qk_rope_head_dim) /.test(first);
   return { reason: rotary ? "rotary convention" : "configuration", layer: null, module: "config.json", text: first };
-}
-
-/** The format that rounds most. */
-export function coarser(a: NumberFormat, b: NumberFormat): NumberFormat {
-  const order: readonly NumberFormat[] = ["fp32", "bf16", "w8a8", "fp8"];
-  return order.indexOf(a) > order.indexOf(b) ? a : b;
 }
 
 export function failuresOf(checks: readonly Check[]): string[] {

@@ -1,11 +1,13 @@
 /**
  * Which stored weights of two models are equal, which are one another's rounding, and which are neither.
- * Knows: float32 and bfloat16. Does not know: what the difference does to an answer.
+ * Knows: float32, bfloat16, signed bytes by row, FP8 by block. Does not know: what the difference does to an answer.
  */
 import { createHash } from "node:crypto";
 import { fromBfloat16, toBfloat16 } from "../checkpoint/bfloat16.ts";
+import type { Dtype } from "../checkpoint/dtype.ts";
 import { float32Of, type OpenedModel } from "./open-model.ts";
 import { diagnoseWeight, type Looks } from "./parity/diagnose-weight.ts";
+import { coarser, type NumberFormat } from "./parity/number-format.ts";
 
 export interface WeightDifference {
   readonly tensor: string;
@@ -17,8 +19,10 @@ export interface WeightDifference {
 
 export interface WeightComparison {
   readonly equal: number;
-  /** Tensors that are the other's rounded: to bfloat16 to the bit, or to signed bytes by half a step of their row's scale. */
+  /** Tensors that are the other's rounded: to bfloat16 to the bit, or to codes by half a step of their scale. */
   readonly rounded: number;
+  /** The format whose rounding parts the sides most; fp32 where no tensor is rounded. What is stored in codes and read as them adds none. */
+  readonly roundedTo: NumberFormat;
   /** The rest, largest error first. */
   readonly different: readonly WeightDifference[];
 }
@@ -28,6 +32,7 @@ export function compareWeights(a: OpenedModel, b: OpenedModel): WeightComparison
   const different: WeightDifference[] = [];
   const experts: { name: string; a: string; b: string }[] = [];
   let [equal, rounded] = [0, 0];
+  let roundedTo: NumberFormat = "fp32";
   const inB = new Map(b.parameters.map((info) => [info.name, info]));
   for (const { name, dtype, shape } of a.parameters) {
     const other = inB.get(name);
@@ -37,11 +42,12 @@ export function compareWeights(a: OpenedModel, b: OpenedModel): WeightComparison
       continue;
     }
     const [valuesA, valuesB] = [float32Of(a, name), float32Of(b, name)];
-    const narrower = dtype !== other.dtype;
+    const format = roundingOf(valuesA, valuesB, { shape, formats: [dtype, other.dtype] });
     if (isSame(valuesA, valuesB)) equal++;
-    else if ((dtype === "I8") !== (other.dtype === "I8") && isQuantised(valuesA, valuesB, shape)) rounded++;
-    else if (narrower && isSame(rounding(valuesA), rounding(valuesB))) rounded++;
-    else {
+    else if (format) {
+      rounded++;
+      roundedTo = coarser(roundedTo, format);
+    } else {
       const looks = diagnoseWeight(name, valuesA, valuesB, shape);
       different.push({ tensor: name, relativeError: relativeError(valuesA, valuesB), looks });
       if (/\.experts\.\d+\./.test(name)) experts.push({ name, a: digestOf(valuesA), b: digestOf(valuesB) });
@@ -49,20 +55,46 @@ export function compareWeights(a: OpenedModel, b: OpenedModel): WeightComparison
   }
   nameSwaps(different, experts);
   different.sort((x, y) => y.relativeError - x.relativeError);
-  return { equal, rounded, different };
+  return { equal, rounded, roundedTo, different };
 }
 
-/** Whether the sides are within half a step of 254 over each row's range, and what bfloat16 adds to that. */
-function isQuantised(a: Float32Array, b: Float32Array, shape: readonly number[]): boolean {
+/** The format that makes one tensor of two formats the other: bfloat16 to the bit, or within half a step of the codes; undefined where none does. */
+function roundingOf(
+  a: Float32Array,
+  b: Float32Array,
+  { shape, formats }: { shape: readonly number[]; formats: readonly [Dtype, Dtype] },
+): NumberFormat | undefined {
+  if (formats[0] === formats[1]) return undefined;
+  if (isSame(rounding(a), rounding(b))) return "bf16";
   const columns = shape.at(-1) ?? 1;
+  const [bytes, codes] = [formats.includes("I8"), formats.includes("F8_E4M3")];
+  if (bytes && isWithinSteps(a, b, { columns, bytes, codes: false })) return "w8a8";
+  return codes && isWithinSteps(a, b, { columns, bytes, codes }) ? "fp8" : undefined;
+}
+
+/** bfloat16's half step, which the source of the codes or the other side may have been rounded by. */
+const bfloat16Step = 2 ** -8;
+/** Half a step of 254 over a row's range. */
+const signedByteStep = 0.5 / 127;
+/** Half a step of E4M3's three bits of mantissa; below its smallest normal number the step is one of 2^-9 in 448. */
+const fp8Step = 2 ** -4;
+const fp8Least = 2 ** -9 / 448;
+
+function isWithinSteps(
+  a: Float32Array,
+  b: Float32Array,
+  { columns, bytes, codes }: { columns: number; bytes: boolean; codes: boolean },
+): boolean {
+  const ofRow = bfloat16Step + (bytes ? signedByteStep : 0) + (codes ? fp8Least : 0);
+  const ofValue = codes ? fp8Step : 0;
   for (let row = 0; row < a.length; row += columns) {
-    let [largest, error] = [0, 0];
+    let largest = 0;
+    for (let at = row; at < row + columns; at++) largest = Math.max(largest, Math.abs(a[at]!), Math.abs(b[at]!));
     for (let at = row; at < row + columns; at++) {
-      largest = Math.max(largest, Math.abs(a[at]!), Math.abs(b[at]!));
-      const difference = Math.abs(a[at]! - b[at]!);
-      if (!(difference <= error)) error = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+      // Written so that a NaN is beyond every step.
+      if (!(Math.abs(a[at]! - b[at]!) <= ofRow * largest + ofValue * Math.max(Math.abs(a[at]!), Math.abs(b[at]!))))
+        return false;
     }
-    if (error > largest * (0.5 / 127 + 2 ** -8)) return false;
   }
   return true;
 }

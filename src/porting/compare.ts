@@ -3,7 +3,7 @@
  * Knows: the order of the measurements. Does not know: the command line, how a report is told.
  */
 import { BadInput } from "../spec/bad-input.ts";
-import { type CompareReport, coarser, configurationDifferences } from "./compare-report.ts";
+import { type CompareReport, configurationDifferences } from "./compare-report.ts";
 import { compareWeights } from "./compare-weights.ts";
 import {
   type AnsweredPrompt,
@@ -13,6 +13,7 @@ import {
   repeatsAnswer,
 } from "./parity/compare-answers.ts";
 import { type Measurement, measureText, type ReadingSide, repeats, textsOf } from "./parity/compare-readings.ts";
+import { coarser } from "./parity/number-format.ts";
 import { type OpenedSide, openSide, type SideOptions } from "./parity/open-side.ts";
 import { reportAnswers, reportReadings } from "./parity/report-comparison.ts";
 import { isRight, saysRight } from "./parity/score-task.ts";
@@ -79,7 +80,7 @@ async function compareReadings(
   const [modelA, modelB] = models;
   if (modelA && modelB) onProgress(`comparing ${modelA.parameters.length} weights`);
   const weights = modelA && modelB ? compareWeights(modelA, modelB) : null;
-  const format = coarser(a.about.format, b.about.format);
+  const format = weights ? weights.roundedTo : coarser(a.about.format, b.about.format);
   const measured: Measurement[] = [];
   for (let index = 0; index < texts.count; index++) {
     const text = index === 0 ? first : await texts.text(index);

@@ -139,7 +139,8 @@ test("what a server does not take is left out, once; a key goes where it belongs
     else json(response, completion(["a"], [{ a: -0.1 }]));
   });
   expect((await ask(picky.url, picky.url)).verdict).toBe("same");
-  expect(asked.filter((body) => /echo|token_ids/.test(body)).length).toBe(6);
+  // Of each side: ids once for the answers, then ids for a score and twice an echo.
+  expect(asked.filter((body) => /echo|token_ids/.test(body)).length).toBe(8);
 });
 
 describe("refused in one line", () => {

@@ -5,7 +5,7 @@
 import type { CompareReport } from "../../porting/compare-report.ts";
 import type { ComparedSide } from "../../porting/parity/open-side.ts";
 import type { Seal } from "../../porting/parity/seal-report.ts";
-import { figure, verdictText } from "./compare.ts";
+import { figure, scoringText, verdictText } from "./compare.ts";
 
 export function compareMarkdown(report: CompareReport & Seal): string {
   const { verdict, cause, reasons, reportSha256, signature } = report;
@@ -30,6 +30,7 @@ export function compareMarkdown(report: CompareReport & Seal): string {
     ),
     "",
     ...tokens(report),
+    ...(scoringText(report) === undefined ? [] : [`How: ${text(scoringText(report) ?? "")}.`, ""]),
     ...task(report),
     ...modules(report),
     "## Seal",

@@ -29,13 +29,14 @@ const report: CompareReport = {
   modules: null,
   firstDivergence: null,
   routerTies: 0,
+  scoring: null,
   task: null,
   meanKl: 0.0000123,
   largestKl: 0.1,
   largestLogitDifference: { value: 0.25, prompt: 1, position: 8 },
   repeatable: { a: true, b: true },
   configurationDifferences: [],
-  weights: { equal: 1, rounded: 70, different: [] },
+  weights: { equal: 1, rounded: 70, roundedTo: "bf16", different: [] },
   prompts: [
     { promptTokens: 4, truncated: false, answerTokens: 16, meanKl: 0, greedyDivergence: null },
     {

@@ -34,6 +34,7 @@ export function compareLines(report: CompareReport): Line[] {
     ),
     ...layers(report),
     ...tokens(report),
+    ...scoring(report),
     ...greedy(report),
     ...task(report),
     ...hanging("  ", `computed by ${report.computedBy}`),
@@ -94,6 +95,24 @@ function tokens(report: CompareReport): Line[] {
     `top-1 agreement ${percent(topOneAgreement)}, top-5 ${percent(topFiveShare)} of ${positions} tokens in ` +
       `${report.prompts.length} prompts; ${klOf === "all tokens" ? most : kl}`,
   );
+}
+
+/** On which text two answering sides were held against each other. */
+export function scoringText({ scoring: found, prompts, positions }: CompareReport): string | undefined {
+  if (!found) return undefined;
+  const { a, b, prompts: scored, otherTokens } = found;
+  if (otherTokens > 0) {
+    return `${otherTokens} of ${prompts.length} prompts are cut into other tokens by B than by A: their probabilities are not compared; give both sides one tokenizer`;
+  }
+  if (scored > 0)
+    return `${scored} of ${prompts.length} prompts with A's answers scored on both sides (A by ${a}, B by ${b})`;
+  if (positions === 0) return "no probabilities to compare: a side gives none, so only the answers' texts are";
+  return "a side does not score texts that it did not write: compared up to where the answers part";
+}
+
+function scoring(report: CompareReport): Line[] {
+  const text = scoringText(report);
+  return text === undefined ? [] : hanging("  ", text);
 }
 
 function greedy({ prompts }: CompareReport): Line[] {

@@ -6,9 +6,17 @@ import type { Tokenizer } from "../../engine/tokenizer.ts";
 import { BadInput } from "../../spec/bad-input.ts";
 import { likeliest } from "../measure-logits.ts";
 import { encodePrompt, type Prompt } from "../read-prompts.ts";
-import { type Answer, type AnswerMeasures, measureAnswers, sampledAt, type TokenRecord } from "./measure-answers.ts";
+import {
+  type Answer,
+  type AnswerMeasures,
+  measureAnswers,
+  pairsOf,
+  sampledAt,
+  type TokenRecord,
+} from "./measure-answers.ts";
 import { whole } from "./measure-reading.ts";
 import type { LocalSide, OpenedSide, ServerSide } from "./open-side.ts";
+import type { ScoredText, TextToScore } from "./score-text.ts";
 
 /** A side that was asked for an answer to each prompt. */
 export type AnsweringSide = LocalSide | ServerSide;
@@ -17,6 +25,9 @@ export interface AnsweredPrompt {
   readonly a: Answer;
   readonly b: Answer;
   readonly measures: AnswerMeasures;
+  /** What scored the prompt and A's answer on both sides; null where a side offers no such thing or the two cut the text into other tokens. */
+  readonly scoredBy: { readonly a: ScoredText["by"]; readonly b: ScoredText["by"] } | null;
+  readonly otherTokens: boolean;
 }
 
 const topTokens = 5;
@@ -58,7 +69,39 @@ export async function answerBoth(
     else if (side.kind !== "server") answers.push(await localAnswer(side, ids ?? [], count, namesOf([a, b])));
   }
   const [first, second] = answers as [Answer, Answer];
-  return { a: first, b: second, measures: measureAnswers(first, second) };
+  const text: TextToScore = { prompt: prompt.text, answer: first.text, ids: scoredIds(ids, first) };
+  const [scoredA, scoredB] = [await scoreWith(a, text), await scoreWith(b, text)];
+  const scored = scoredA && scoredB && pairsOf(scoredA.tokens, scoredB.tokens);
+  const measures = measureAnswers(first, second, scored);
+  const isNamedAlike = scoredA && scoredB && isById(scoredA) === isById(scoredB);
+  return {
+    ...{ a: first, b: second, measures },
+    scoredBy: scored ? { a: scoredA.by, b: scoredB.by } : null,
+    otherTokens: measures.otherTokens || (isNamedAlike === true && !scored),
+  };
+}
+
+const isById = ({ tokens }: ScoredText): boolean =>
+  tokens.every(({ token }) => token === "" || /^token_id:\d+$/.test(token));
+
+/** Prompt and A's answer as ids, where both are known as such; so no side cuts the text anew. */
+function scoredIds(
+  prompt: readonly number[] | undefined,
+  { ids, tokens, text }: Answer,
+): readonly number[] | undefined {
+  if (!prompt) return undefined;
+  if (ids) return [...prompt, ...ids];
+  const named = tokens.map(({ token }) => Number(/^token_id:(\d+)$/.exec(token)?.[1] ?? Number.NaN));
+  return named.some(Number.isNaN) || (tokens.length === 0 && text !== "") ? undefined : [...prompt, ...named];
+}
+
+/** The text as a side reads it; a directory can only be asked by ids. */
+async function scoreWith(side: AnsweringSide, text: TextToScore): Promise<ScoredText | undefined> {
+  if (side.kind === "server") return side.server.score(text);
+  const { asked, tokenizer } = side;
+  if (!text.ids || text.ids.length > asked.contextTokens) return undefined;
+  const tokens = await recordsOf(side, text.ids, (token) => tokenName(tokenizer, token, "ids"));
+  return { by: side.kind === "onnx" ? "its ONNX graphs" : "the embedded engine", tokens };
 }
 
 /** How tokens are named: as the one server there is names them. */
@@ -68,31 +111,40 @@ function namesOf(sides: readonly AnsweringSide[]): "ids" | "texts" {
 
 /** What a directory says, in a server's terms: until its last token, which is not told. */
 async function localAnswer(
-  { asked, tokenizer }: LocalSide,
+  side: LocalSide,
   ids: readonly number[],
   count: number,
   names: "ids" | "texts",
 ): Promise<Answer> {
+  const { asked, tokenizer } = side;
   const room = Math.max(0, Math.min(count, asked.contextTokens - ids.length));
   let answer = await asked.continueGreedily(ids, room);
   const end = tokenizer.eos === undefined ? -1 : answer.indexOf(tokenizer.eos);
   if (end >= 0) answer = answer.slice(0, end);
-  const text = [...ids, ...answer];
-  const { tensors } = await asked.read(text, ids.length);
-  const logits = await whole(tensors.get("logits")!, text.length);
-  const records = text.map((token, index): TokenRecord => {
-    const name = tokenName(tokenizer, token, names);
-    if (index === 0) return { token: name, logprob: Number.NaN, top: new Map() };
-    const row = logits.subarray((index - 1) * asked.vocabulary, index * asked.vocabulary);
-    const logprobs = logprobsOf(row, [...likeliest(row, topTokens), token]);
-    const named = [...logprobs].map(([id, logprob]) => [tokenName(tokenizer, id, names), logprob] as const);
-    return { token: name, logprob: logprobs.get(token) ?? Number.NaN, top: new Map(named) };
-  });
+  const records = await recordsOf(side, [...ids, ...answer], (token) => tokenName(tokenizer, token, names));
   return {
-    text: tokenizer.decode(answer),
+    ...{ text: tokenizer.decode(answer), ids: answer },
     tokens: records.slice(ids.length),
     prompt: records.slice(0, ids.length),
   };
+}
+
+/** Each token of a text with its own probability and the likeliest ones'. */
+async function recordsOf(
+  { asked }: LocalSide,
+  text: readonly number[],
+  nameOf: (token: number) => string,
+): Promise<TokenRecord[]> {
+  const { tensors } = await asked.read(text, text.length);
+  const logits = await whole(tensors.get("logits")!, text.length);
+  return text.map((token, index): TokenRecord => {
+    const name = nameOf(token);
+    if (index === 0) return { token: name, logprob: Number.NaN, top: new Map() };
+    const row = logits.subarray((index - 1) * asked.vocabulary, index * asked.vocabulary);
+    const logprobs = logprobsOf(row, [...likeliest(row, topTokens), token]);
+    const named = [...logprobs].map(([id, logprob]) => [nameOf(id), logprob] as const);
+    return { token: name, logprob: logprobs.get(token) ?? Number.NaN, top: new Map(named) };
+  });
 }
 
 function logprobsOf(row: Float32Array, tokens: readonly number[]): Map<number, number> {

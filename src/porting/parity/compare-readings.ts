@@ -8,7 +8,8 @@ import { type GreedyDivergence, partingAt } from "../measure-greedy.ts";
 import { type LogitMeasures, measureLogits, topShare } from "../measure-logits.ts";
 import { encodePrompt, type Prompt } from "../read-prompts.ts";
 import type { CacheMeasures } from "./locate.ts";
-import { measureCache, measureReading, type NumberFormat, type TextMeasure, whole } from "./measure-reading.ts";
+import { measureCache, measureReading, type TextMeasure, whole } from "./measure-reading.ts";
+import type { NumberFormat } from "./number-format.ts";
 import type { LocalSide, TraceSide } from "./open-side.ts";
 import type { Reading, RowTensor } from "./reading.ts";
 

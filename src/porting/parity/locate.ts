@@ -4,8 +4,9 @@
  */
 import { layerDivergence } from "../../catalog/parity-thresholds.ts";
 import type { WeightDifference } from "../compare-weights.ts";
-import { type NumberFormat, rowLimit, type TextMeasure } from "./measure-reading.ts";
+import { rowLimit, type TextMeasure } from "./measure-reading.ts";
 import type { TapMeasure } from "./measure-taps.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { layerOf } from "./reading.ts";
 
 export type Reason =
@@ -45,22 +46,29 @@ export function beyond(tap: TapMeasure, format: NumberFormat): { rows: number[];
   tap.rowErrors.forEach((error, row) => {
     if (error < 0) return;
     counted++;
-    if (!(error <= limit)) rows.push(row);
+    if (!(error <= (tap.rowLimits?.[row] ?? limit))) rows.push(row);
   });
   return { rows, counted };
 }
 
 /** Index of the first module that diverges over all texts together; undefined where none does. */
 export function firstDivergence(texts: readonly TextMeasure[], format: NumberFormat): number | undefined {
-  const tipped = texts.some(({ tippedTokens }) => tippedTokens > 0);
   const [head] = texts;
   const at = (head?.taps ?? []).findIndex((_, index) => {
-    const seen = texts.map(({ taps }) => beyond(taps[index]!, format));
-    const rows = seen.reduce((sum, { rows: some }) => sum + some.length, 0);
-    const counted = seen.reduce((sum, one) => sum + one.counted, 0);
-    return rows > (tipped ? layerDivergence.share.limit * counted : 0);
+    const parts = texts.map(({ taps }) => taps[index]!);
+    return parts.some((part) => beyond(part, format).rows.length > 0) || mostAreOff(parts);
   });
   return at === -1 ? undefined : at;
+}
+
+/** Whether the median token is off by more than rounding: each by too little for one token, but all of them. */
+function mostAreOff(parts: readonly TapMeasure[]): boolean {
+  const { rowFactor, medianFactor } = layerDivergence;
+  const shares = parts.flatMap(({ rowErrors, rowLimits }) =>
+    [...rowErrors].flatMap((error, row) => (error < 0 || !rowLimits ? [] : [error / rowLimits[row]!])),
+  );
+  const median = shares.sort((x, y) => x - y)[shares.length >> 1] ?? 0;
+  return median > medianFactor.limit / rowFactor.limit;
 }
 
 /** The first layer whose cache holds something else than reading the text gives; undefined where decoding agrees. */

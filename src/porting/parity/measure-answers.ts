@@ -15,6 +15,8 @@ export interface TokenRecord {
 
 export interface Answer {
   readonly text: string;
+  /** The tokens' ids where they are known without asking a server. */
+  readonly ids?: readonly number[];
   /** Empty where a server gives no log probabilities. */
   readonly tokens: readonly TokenRecord[];
   /** The prompt's tokens, where they were scored; the first has no probability. */
@@ -42,18 +44,34 @@ export interface AnswerMeasures {
   readonly topKShare: readonly number[];
   readonly largestLogprobDifference: number;
   readonly divergence: AnswerDivergence | undefined;
+  /** Both gave one text in other tokens: their tokenizers differ, and no token of one stands for one of the other. */
+  readonly otherTokens: boolean;
 }
 
-export function measureAnswers(a: Answer, b: Answer): AnswerMeasures {
-  const pairs: [TokenRecord, TokenRecord][] = [];
-  if (a.prompt.length === b.prompt.length) {
-    for (const [index, record] of a.prompt.entries()) pairs.push([record, b.prompt[index]!]);
-  }
+type Pair = readonly [TokenRecord, TokenRecord];
+
+/** The tokens of a text as both sides read it; undefined where they cut it into other tokens, or name tokens otherwise. */
+export function pairsOf(a: readonly TokenRecord[], b: readonly TokenRecord[]): Pair[] | undefined {
+  if (a.length !== b.length) return undefined;
+  const isSame = a.every(({ token }, index) => token === "" || b[index]!.token === "" || token === b[index]!.token);
+  return isSame ? a.map((record, index) => [record, b[index]!]) : undefined;
+}
+
+/** Of two answers; `scored` is one text as both sides read it, which then is what probabilities are compared on. */
+export function measureAnswers(a: Answer, b: Answer, scored?: readonly Pair[]): AnswerMeasures {
+  const otherTokens =
+    a.text === b.text && a.tokens.some(({ token }, index) => b.tokens[index] && b.tokens[index].token !== token);
+  if (otherTokens) return { ...measurePairs(scored ?? []), divergence: undefined, otherTokens };
+  const pairs: Pair[] = pairsOf(a.prompt, b.prompt) ?? [];
   const divergence = a.tokens.length > 0 && b.tokens.length > 0 ? tokensPart(a, b) : textsPart(a, b);
   const common = divergence ? divergence.at + 1 : Math.min(a.tokens.length, b.tokens.length);
   for (let at = 0; at < Math.min(common, a.tokens.length, b.tokens.length); at++) {
     pairs.push([a.tokens[at]!, b.tokens[at]!]);
   }
+  return { ...measurePairs(scored ?? pairs), divergence, otherTokens };
+}
+
+function measurePairs(pairs: readonly Pair[]): Omit<AnswerMeasures, "divergence" | "otherTokens"> {
   const known = pairs.filter(([x, y]) => x.top.size > 0 && y.top.size > 0);
   const shared = pairs.filter(([x, y]) => x.token === y.token).map(([x, y]) => Math.abs(x.logprob - y.logprob));
   return {
@@ -62,7 +80,6 @@ export function measureAnswers(a: Answer, b: Answer): AnswerMeasures {
     topOneAgreements: known.filter(([x, y]) => best(x.top) === best(y.top)).length,
     topKShare: known.map(([x, y]) => [...x.top.keys()].filter((token) => y.top.has(token)).length / x.top.size),
     largestLogprobDifference: shared.reduce((most, value) => (value > most ? value : most), 0),
-    divergence,
   };
 }
 

@@ -5,10 +5,10 @@
 import { accumulatedRelativeError, layerDivergence } from "../../catalog/parity-thresholds.ts";
 import { BadInput } from "../../spec/bad-input.ts";
 import { joinTaps, measureTap, type TapMeasure } from "./measure-taps.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { executionOrder, layerOf, type Reading, type RowTensor } from "./reading.ts";
 import { compareRouting, type Flip, type RoutingShape } from "./router.ts";
-
-export type NumberFormat = keyof typeof accumulatedRelativeError;
+import { upstreamErrors } from "./upstream-errors.ts";
 
 export interface LayerFlips {
   readonly layer: number;
@@ -20,16 +20,16 @@ export interface LayerFlips {
 export interface TextMeasure {
   /** Tokens that both sides read. */
   readonly rows: number;
-  /** In the order in which the model runs; a token with a tie in this layer or one before it has error −1. */
+  /** In the order in which the model runs; the error of a token with a tie in this layer or one before it is negative. */
   readonly taps: readonly TapMeasure[];
   readonly routing: readonly LayerFlips[];
   /** Tokens with a router tie in some layer. */
-  readonly tippedTokens: number;
+  readonly tippedTokens: ReadonlySet<number>;
 }
 
 /** Error of a token behind so many blocks that is no rounding any more. */
 export function rowLimit(format: NumberFormat, blocks: number): number {
-  return layerDivergence.rowFactor.limit * accumulatedRelativeError[format].limit * Math.sqrt(blocks);
+  return layerDivergence.cacheFactor.limit * accumulatedRelativeError[format].limit * Math.sqrt(blocks);
 }
 
 /** BadInput where the sides have other layers or widths; `names` are what a person calls them. */
@@ -46,6 +46,7 @@ export async function measureReading(
   const taps: TapMeasure[] = [];
   const routing: LayerFlips[] = [];
   const tipped = new Set<number>();
+  const upstream = upstreamErrors(format);
   let blocks = 1;
   for (const name of shared) {
     const [tensorA, tensorB] = [a.tensors.get(name)!, b.tensors.get(name)!];
@@ -65,16 +66,17 @@ export async function measureReading(
       const limit = rowLimit(format, blocks);
       const flips = compareRouting(await routed(a, gate, name, seen), await routed(b, gate, name, seen), {
         ...{ rows: seen, shape },
-        scoresAgree: (row) => scores.rowErrors[row]! <= limit,
+        scoresAgree: (row) => Math.abs(scores.rowErrors[row]!) <= (scores.rowLimits?.[row] ?? limit),
       });
       for (const { row, kind } of flips) if (kind === "tie") tipped.add(row);
       routing.push({ layer, flips, chosen: await whole(tensorA, seen) });
       continue;
     }
-    for (const row of tipped) if (row < tap.rowErrors.length) tap.rowErrors[row] = -1;
-    taps.push(tap);
+    for (const row of tipped) if (row < tap.rowErrors.length) tap.rowErrors[row] = -tap.rowErrors[row]!;
+    const rowLimits = upstream.limitsOf(tap);
+    taps.push({ ...tap, ...(rowLimits && { rowLimits }) });
   }
-  return { rows, taps, routing, tippedTokens: tipped.size };
+  return { rows, taps, routing, tippedTokens: tipped };
 }
 
 async function routed(

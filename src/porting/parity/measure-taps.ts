@@ -23,9 +23,11 @@ export interface TapMeasure {
   readonly scale: number;
   /**
    * ‖a − b‖ of each row over its ‖a‖, or over the rows' root mean square where that is more, so that a row that cancels to almost
-   * nothing is not blamed for its neighbours' rounding. Infinity where a value is not a number.
+   * nothing is not blamed for its neighbours' rounding. Infinity where a value is not a number; negative where it does not count.
    */
   readonly rowErrors: Float64Array;
+  /** Error of each row that rounding explains, where the module's inputs are known; else what the blocks behind it explain. */
+  readonly rowLimits?: Float64Array;
   /** |‖b‖ / ‖a‖ − 1| of each row: a rotation keeps it small. */
   readonly normErrors: Float64Array;
   /** As `rowErrors[0]` once both first rows are sorted: 0 where one is a permutation of the other; NaN without rows. */
@@ -106,6 +108,9 @@ export function joinTaps(parts: readonly TapMeasure[]): TapMeasure {
     relativeError: parts.reduce((most, part) => (part.relativeError <= most ? most : part.relativeError), 0),
     withinThousandth: weighed((part) => part.withinThousandth),
     rowErrors: joined(parts.map((part) => part.rowErrors)),
+    ...(parts.every(({ rowLimits }) => rowLimits) && {
+      rowLimits: joined(parts.flatMap(({ rowLimits }) => rowLimits ?? [])),
+    }),
     normErrors: joined(parts.map((part) => part.normErrors)),
   };
 }

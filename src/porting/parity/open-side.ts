@@ -8,12 +8,13 @@ import { join } from "node:path";
 import { openTokenizer, type Tokenizer } from "../../engine/tokenizer.ts";
 import type { DeepseekConfig } from "../../spec/deepseek-config.ts";
 import { type OpenedModel, openModel, storedWeightsSha256 } from "../open-model.ts";
+import type { UrlOptions } from "./ask-server.ts";
 import { type AskedSide, type EngineSideOptions, openEngineSide } from "./engine-side.ts";
-import type { NumberFormat } from "./measure-reading.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { openOnnxSide } from "./onnx-side.ts";
 import { canonicalJson } from "./seal-report.ts";
 import { hashOf, isTraceFile, openTrace, type Trace } from "./trace-file.ts";
-import { isUrl, openUrlSide, type UrlOptions, type UrlSide } from "./url-side.ts";
+import { isUrl, openUrlSide, type UrlSide } from "./url-side.ts";
 
 export interface ComparedSide {
   /** As it was given, or the folder with the weights. */

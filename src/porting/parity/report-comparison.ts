@@ -6,6 +6,7 @@ import { tensorComparison } from "../../catalog/parity-thresholds.ts";
 import type { DeepseekConfig } from "../../spec/deepseek-config.ts";
 import {
   type ComparedModule,
+  type ComparedScoring,
   type ComparedTask,
   type CompareReport,
   configurationCause,
@@ -18,8 +19,9 @@ import { judge, judgeAnswers, type PositionMeasure, type Verdict } from "../verd
 import { type AnsweredPrompt, samplingSides } from "./compare-answers.ts";
 import type { Measurement } from "./compare-readings.ts";
 import { beyond, type Cause, firstDivergence, staleCache, tapCause, weightCause } from "./locate.ts";
-import { type NumberFormat, rowLimit } from "./measure-reading.ts";
+import { rowLimit } from "./measure-reading.ts";
 import { joinTaps } from "./measure-taps.ts";
+import type { NumberFormat } from "./number-format.ts";
 import { type ComparedSide, sha256 } from "./open-side.ts";
 import { executionOrder, layerOf } from "./reading.ts";
 import { canonicalJson } from "./seal-report.ts";
@@ -64,7 +66,7 @@ export function reportReadings(given: ReadingsToReport): CompareReport {
     judged.verdict === "same" && modules.some(({ largestError }) => largestError > 0)
       ? "within tolerance"
       : judged.verdict;
-  const routerTies = sum(texts.map(({ tippedTokens }) => tippedTokens));
+  const routerTies = sum(texts.map(({ tippedTokens }) => tippedTokens.size));
   const cause = causeOf(verdict, {
     ...{ repeatable, configurationDifferences, weights, format, a, b, routerTies },
     ...{ stale: stale[0], tap: () => tapCause(texts, format) },
@@ -79,7 +81,7 @@ export function reportReadings(given: ReadingsToReport): CompareReport {
     ...{ a, b, computedBy: computedBy(a, b), repeatable, ...figures, configurationDifferences, weights },
     modules: modules.length > 0 ? modules : null,
     firstDivergence: first === undefined ? null : (texts[0]?.taps[first]?.name ?? null),
-    ...{ routerTies, task, prompts: measured.map(({ prompt }) => prompt), checks: judged.checks },
+    ...{ routerTies, task, scoring: null, prompts: measured.map(({ prompt }) => prompt), checks: judged.checks },
   };
 }
 
@@ -105,7 +107,7 @@ function modulesOf(measured: readonly Measurement[], format: NumberFormat): Comp
     const { cosine, largestError, meanError, relativeError, withinThousandth } = tap;
     return {
       ...{ module: name, layer: layer ?? null, cosine, largestError, meanError, relativeError, withinThousandth },
-      ...{ tokensBeyond: rows.length, tokens: counted, limit: rowLimit(format, tap.blocks) },
+      ...{ tokensBeyond: rows.length, tokens: counted, limit: middle(tap.rowLimits) ?? rowLimit(format, tap.blocks) },
       passesVendorRule:
         cosine >= poorCosine.limit &&
         largestError <= largeError.limit &&
@@ -113,6 +115,9 @@ function modulesOf(measured: readonly Measurement[], format: NumberFormat): Comp
     };
   });
 }
+
+const middle = (values: Float64Array | undefined): number | undefined =>
+  values && [...values].sort((x, y) => x - y)[values.length >> 1];
 
 function figuresOf(
   measured: readonly Measurement[],
@@ -137,13 +142,14 @@ function figuresOf(
   };
 }
 
-function positionsOf({ logits, prompt }: Measurement): PositionMeasure[] {
+function positionsOf({ logits, prompt, modules }: Measurement): PositionMeasure[] {
   if (!logits) return [];
   const { at, nearTie } = prompt.greedyDivergence ?? { at: -1, nearTie: true };
   return [...logits.relativeError].map((relativeError, position) => ({
     relativeError,
     cosine: logits.cosine[position]!,
     largestDifference: logits.largestDifference[position]!,
+    isTipped: modules.tippedTokens.has(position),
     partsBeyondNearTie: !nearTie && position === prompt.promptTokens - 1 + at,
   }));
 }
@@ -253,6 +259,7 @@ export function reportAnswers({
     identical: measures.every((one) => !one.divergence && one.largestLogprobDifference === 0) && kl.length > 0,
   });
   const cause = answersCause(verdict, { repeatable, sampling, measures });
+  const scoring = scoringOf(answers);
   const tops = measures.flatMap(({ topKShare }) => topKShare);
   const largest = measures
     .map(({ largestLogprobDifference: value }, prompt) => ({ value, prompt, position: 0 }))
@@ -264,7 +271,7 @@ export function reportAnswers({
     topOneAgreement: sum(measures.map((one) => one.topOneAgreements)) / kl.length,
     topFiveShare: sum(tops) / tops.length,
     klOf: kl.length === 0 ? "nothing" : "likeliest tokens",
-    largestLogitDifference: largest,
+    ...{ largestLogitDifference: largest, scoring },
     ...{ configurationDifferences: [], weights: null, modules: null, firstDivergence: null, routerTies: 0, task },
     prompts: answers.map(({ a: answer, measures: one }) => ({
       ...{ promptTokens: answer.prompt.length, truncated: false, answerTokens: answer.tokens.length },
@@ -272,6 +279,15 @@ export function reportAnswers({
       greedyDivergence: one.divergence ?? null,
     })),
     checks,
+  };
+}
+
+function scoringOf(answers: readonly AnsweredPrompt[]): ComparedScoring {
+  const scored = answers.filter(({ scoredBy }) => scoredBy !== null);
+  const by = scored[0]?.scoredBy ?? null;
+  return {
+    ...{ a: by?.a ?? null, b: by?.b ?? null, prompts: scored.length },
+    otherTokens: answers.filter((one) => one.otherTokens).length,
   };
 }
 

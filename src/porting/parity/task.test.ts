@@ -16,6 +16,9 @@ test("Wilson's interval: Newcombe 1998, table I (81 of 263: 0.2553 to 0.3662), a
   expect(accuracy(0, 20).high).toBeCloseTo(0.1611, 4);
   expect(accuracy(20, 20)).toMatchObject({ high: 1 });
   expect(accuracy(0, 0)).toMatchObject({ low: 0, high: 1 });
+  // One prompt, right: 1 / (1 + 1.96²) by hand.
+  expect(accuracy(1, 1)).toMatchObject({ high: 1 });
+  expect(accuracy(1, 1).low).toBeCloseTo(0.20654, 4);
 });
 
 test("McNemar's exact probability is the two-sided binomial sum", () => {
@@ -30,6 +33,9 @@ test("McNemar's exact probability is the two-sided binomial sum", () => {
     { seed: 4 },
   );
   expect(mcNemar(0, 6)).toBeCloseTo(0.03125, 12);
+  // By hand: 2 · (1 + 9) / 512; and one prompt alone, or none that parts the sides, shows nothing.
+  expect(mcNemar(1, 8)).toBeCloseTo(0.0390625, 12);
+  expect([mcNemar(1, 0), mcNemar(0, 0), mcNemar(1, 1)]).toEqual([1, 1, 1]);
   expect(mcNemar(30_000, 30_000)).toBe(1);
   expect(mcNemar(0, 5000)).toBeLessThan(1e-300);
 });

@@ -121,6 +121,8 @@ function documentOf(given: string, text: string | undefined): TraceDocument | un
 }
 
 const tokensMax = 1 << 22;
+/** A row is held whole: 16 MiB of float32, thirty times a vocabulary of 129,280. */
+const rowElementsMax = 1 << 22;
 
 async function readingOf(
   given: string,
@@ -178,6 +180,11 @@ function rowsOf(given: string, arrays: Arrays, { name, dtype, shape }: TensorInf
   while (sizes.length > 2 && sizes[0] === 1) sizes.shift();
   const width = sizes.length === 0 ? 1 : sizes.length === 1 ? 1 : sizes.at(-1)!;
   const rows = sizes.length === 1 ? sizes[0]! : sizes.slice(0, -1).reduce((product, size) => product * size, 1);
+  if (rows > tokensMax || width > rowElementsMax) {
+    throw new BadInput(
+      `${given}: ${name} is [${rows}, ${width}]; give at most ${tokensMax} tokens of ${rowElementsMax} values`,
+    );
+  }
   const convert = converters[dtype];
   if (!convert) throw new BadInput(`${given}: ${name} is ${dtype}; dump it as F32, BF16 or F16`);
   return {

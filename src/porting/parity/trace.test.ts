@@ -1,6 +1,6 @@
 /** Traces: what was dumped compares as its model does, foreign ones compare by their modules, and hostile ones are one line. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32, deflateRawSync } from "node:zlib";
@@ -180,6 +180,16 @@ test("an npz is compared like any trace, and one value that differs is found", a
   const report = await run(a, b);
   expect(report).toMatchObject({ verdict: "different", firstDivergence: "model.layers.1", cause: { layer: 1 } });
   expect(report.modules?.map(({ tokensBeyond }) => tokensBeyond)).toEqual([0, 1]);
+});
+
+test("a tensor of more rows or columns than any text or model has is refused before it is read", async () => {
+  for (const shape of [[1, 2 ** 23], [2 ** 23]]) {
+    const { bytes, header } = encodeHeader([{ name: "model.layers.0", dtype: "F32", shape }]);
+    const file = join(root, `large-${shape.length}.safetensors`);
+    writeFileSync(file, bytes);
+    truncateSync(file, bytes.length + (header.tensors[0]?.end ?? 0));
+    await refused(run(file, file), /give at most 4194304 tokens of 4194304 values/);
+  }
 });
 
 test("hostile files are refused in one line", async () => {
