@@ -13,16 +13,23 @@ import { type LinkView, type RankView, readingsKept, type View } from "./view.ts
 const lossHistory = 8;
 /** Times below this are the scheduler's noise. */
 const noiseSeconds = 0.02;
-/** Slowness shorter than this is the scheduler's too, however many short steps it covers. */
-const slownessSeconds = 1;
+/** Slowness that lasted less than this may be the scheduler's too, however many short steps it covers. */
+const slownessSeconds = 2;
+/** So many steps in a row are enough, however short they are. */
+const streakMax = readingsKept / 2;
 
-/** How many steps in a row must be slow: `stragglerSteps`, and enough of them to last a second. */
-function streak(view: View, policy: Failover): number {
-  const usual = view.usualStepSeconds.median || 1;
-  return Math.min(
-    readingsKept / 2,
-    Math.max(policy.stragglerSteps, Math.ceil(slownessSeconds / Math.max(usual, 1e-3))),
-  );
+/**
+ * How many of the newest `seconds` (oldest first) make a slowness that lasts: `stragglerSteps` at least, and as many as really
+ * took two seconds together; undefined while they are too few.
+ */
+function streak(seconds: readonly number[], policy: Failover): number | undefined {
+  let lasted = 0;
+  for (let count = 1; count <= seconds.length; count++) {
+    lasted += seconds[seconds.length - count] ?? 0;
+    const isLong = lasted >= slownessSeconds && count >= policy.stragglerSteps;
+    if (isLong || count >= streakMax) return count;
+  }
+  return undefined;
 }
 
 /**
@@ -51,22 +58,28 @@ export function detectLossSpike(view: View, state: RunState, policy: Failover): 
 
 /**
  * A rank whose compute time per micro-batch was above `stragglerFactor` × the median of the others for `stragglerSteps`
- * steps in a row and a second at least. `share` gives the micro-batches of a rank: with 3 ranks one has twice the work and is no straggler.
+ * steps in a row and two seconds at least. `share` gives the micro-batches of a rank: with 3 ranks one has twice the work and is no straggler.
  */
 export function detectStragglers(view: View, policy: Failover, share: (rank: number) => number): Finding[] {
   if (view.ranks.length < 2) return [];
-  const enough = streak(view, policy);
   const isSlow = (rank: RankView, times: Map<number, number[]>, count: number): boolean =>
     ratios(rank, times, count, share).every((ratio) => ratio > policy.stragglerFactor);
   // Whoever was not slow in its newest step is none: of ten thousand ranks hardly one is looked at closer.
   const newest = timesByStep(view, 1, share);
-  const suspects = view.ranks.filter((rank) => rank.computeSeconds.size >= enough && isSlow(rank, newest, 1));
+  const suspects = view.ranks.flatMap((rank) => {
+    if (rank.computeSeconds.size < policy.stragglerSteps || !isSlow(rank, newest, 1)) return [];
+    const steps = streak(
+      rank.computeSeconds.values().map(({ seconds }) => seconds),
+      policy,
+    );
+    return steps === undefined ? [] : [{ rank, steps }];
+  });
   if (suspects.length === 0) return [];
-  const times = timesByStep(view, enough, share);
-  return suspects.flatMap((rank) => {
-    if (!isSlow(rank, times, enough)) return [];
-    const own = rank.computeSeconds.values().slice(-enough);
-    const worst = Math.min(...ratios(rank, times, enough, share));
+  const times = timesByStep(view, Math.max(...suspects.map(({ steps }) => steps)), share);
+  return suspects.flatMap(({ rank, steps }) => {
+    if (!isSlow(rank, times, steps)) return [];
+    const own = rank.computeSeconds.values().slice(-steps);
+    const worst = Math.min(...ratios(rank, times, steps, share));
     const why = `rank ${rank.rank} computes ${worst.toFixed(1)} times slower than the others`;
     const evidence = own.slice(-4).map(({ step, seconds }) => `step ${step}: ${seconds.toFixed(3)} s of computing`);
     const ids = { rank: rank.rank, step: own.at(-1)?.step ?? 0, since: startOf(rank) };
@@ -119,13 +132,12 @@ function slowness(seconds: number, share: number, sorted: readonly number[]): nu
 }
 
 /**
- * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row and a second at least. Usual is the median
- * over the steps before that of the median over all links, so a pool whose links all are narrow has no slow link.
+ * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row and two seconds at least. Usual is the
+ * median over the steps before that of the median over all links, so a pool whose links all are narrow has no slow link.
  */
 export function detectSlowLinks(view: View, policy: Failover): Finding[] {
   if (view.links.size === 0) return [];
   const stepSeconds = view.usualStepSeconds.median;
-  const enough = streak(view, policy);
   const usualByStep = [...view.linkRates].map(([step, rates]) => ({ step, rate: medianOf(rates) }));
   const most = Math.max(...usualByStep.map(({ rate }) => rate));
   const found: Finding[] = [];
@@ -133,9 +145,12 @@ export function detectSlowLinks(view: View, policy: Failover): Finding[] {
     // What is usual is at most the most that was usual in any step: hardly a link is looked at closer.
     const newest = link.readings.values().at(-1);
     if (newest === undefined || newest.bytes / newest.seconds >= policy.slowLinkShare * most) continue;
-    const steps = newestSteps(link, enough);
+    const known = newestSteps(link, streakMax);
+    const seconds = known.map((step) => rateAt(link, step).seconds);
+    const enough = streak(seconds, policy);
+    const steps = enough === undefined ? [] : known.slice(-enough);
     const from = steps[0];
-    if (from === undefined || steps.length < enough) continue;
+    if (from === undefined) continue;
     const before = usualByStep.filter(({ step }) => step < from).map(({ rate }) => rate);
     const usual = median(before);
     if (usual === undefined || before.length < policy.stragglerSteps) continue;

@@ -105,7 +105,8 @@ export const scenarios: Partial<Record<FaultId, Scenario>> = {
   "killed-publishing": { deeds: { dieWhilePublishing: { step: 12, epoch: 1 } } },
   "missing-shard": { strike: (run) => killAndSpoil(run, removeShard, "newest") },
   "every-checkpoint-bad": { strike: (run) => killAndSpoil(run, flipBit, "all") },
-  "slow-rank": { steps: 120, deeds: { slow: { rank: 1, step: 40, seconds: 0.24 } } },
+  // The spare that takes its place is not slow.
+  "slow-rank": { steps: 120, deeds: { slow: { rank: 1, step: 40, seconds: 0.24, epochs: [1] } } },
   "all-slow": {
     steps: 80,
     async strike(run) {
