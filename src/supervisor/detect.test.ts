@@ -1,7 +1,7 @@
 /** What is a fault and what is not: silence, echoes, slowness, blindness, on views made by hand. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Attempt, initialState, type RunState } from "../journal/state.ts";
-import type { Observation } from "../launcher/launcher.ts";
+import { channelView, type Observation } from "../launcher/launcher.ts";
 import { Failover } from "../spec/run-file.ts";
 import type { WorkerEvent } from "../spec/worker-event.ts";
 import { detect } from "./detect.ts";
@@ -105,6 +105,15 @@ describe("silence", () => {
     for (let i = 0; i < 100; i++) s.pass(0.1, [], { blind: [{ view: "events of rank 0", why: "EIO" }] });
     expect(s.faults()).toEqual([]);
     expect(s.view.silentSeconds).toBeLessThan(0.2);
+  });
+
+  test("while workers cannot write is forgotten: it begins anew with the sight of them", () => {
+    s.pass(2.5);
+    s.pass(0.1, [], { blind: [{ view: channelView, why: "ENOSPC" }] });
+    s.pass(2.9);
+    expect(s.faults()).toEqual([]);
+    s.pass(0.3);
+    expect(s.faults()).toMatchObject([{ kind: "hang" }]);
   });
 
   test("in a long phase gets the time of a launch, unless the process is stopped", () => {

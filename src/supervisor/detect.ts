@@ -29,7 +29,7 @@ const slownessSteps = 32;
 /** `fault-detected` drafts for the view, at most one that calls for a decision. Marks when the first symptom showed. */
 export function detect(view: View, state: RunState, policy: Policy): EventDraft[] {
   const { attempt } = state;
-  if (attempt === undefined || attempt.status !== "running" || attempt.completed !== undefined) return [];
+  if (attempt === undefined || attempt.status !== "running") return [];
   if (state.undecided !== undefined || state.plan !== undefined || view.blind.length > 0) return [];
   if (isWell(view, policy)) return [];
   const found = findings(view, state, policy).filter((finding) => !isReported(state, view, finding));
@@ -37,6 +37,8 @@ export function detect(view: View, state: RunState, policy: Policy): EventDraft[
     view,
     found.filter(({ retried }) => retried),
   ).map((finding, index) => draft(view, finding, { id: state.faults.length + index, echoes: [] }));
+  // What was mended on the way is told; what the ends of an attempt look like that is complete says nothing.
+  if (attempt.completed !== undefined) return faults;
   const open = found.filter(({ retried }) => !retried).sort(byCause);
   const cause = blamedOf(view, open);
   if (cause === undefined) return faults;

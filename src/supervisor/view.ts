@@ -3,7 +3,7 @@
  * Knows: how observations add up. Does not know: what they mean (detectors), what is done (decide), files, clocks.
  */
 import type { AgentRecord } from "../launcher/agent-record.ts";
-import type { Observation } from "../launcher/launcher.ts";
+import { channelView, type Observation } from "../launcher/launcher.ts";
 import type { WorkerEvent, WorkerPhase } from "../spec/worker-event.ts";
 import { median, quantile, type Recent, recent } from "./recent.ts";
 
@@ -168,6 +168,7 @@ export function look(view: View, seen: Observation, lastLines: (rank: number) =>
   view.observedSeconds += counted;
   view.silentSeconds += counted;
   if (view.symptomSeconds !== undefined) view.symptomSeconds += counted;
+  if (seen.blind.some((one) => one.view === channelView)) forgetSilence(view);
   for (const record of seen.records) lookAtRecord(view, record, lastLines);
   for (const event of seen.events) lookAtEvent(view, event, seen.monotonicSeconds);
   if (seen.processes !== view.processes) lookAtProcesses(view, seen.processes);
