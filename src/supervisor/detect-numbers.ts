@@ -7,7 +7,7 @@ import type { Failover } from "../spec/run-file.ts";
 import { startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
 import { median } from "./recent.ts";
-import { type LinkView, type RankView, readingsKept, type View } from "./view.ts";
+import { type LinkRates, type LinkView, type RankView, readingsKept, type View } from "./view.ts";
 
 /** Losses before a spike can be told from the start of training. */
 const lossHistory = 8;
@@ -62,12 +62,14 @@ export function detectLossSpike(view: View, state: RunState, policy: Failover): 
  */
 export function detectStragglers(view: View, policy: Failover, share: (rank: number) => number): Finding[] {
   if (view.ranks.length < 2) return [];
-  const isSlow = (rank: RankView, times: Map<number, number[]>, count: number): boolean =>
+  const isSlow = (rank: RankView, times: Times, count: number): boolean =>
     ratios(rank, times, count, share).every((ratio) => ratio > policy.stragglerFactor);
   // Whoever was not slow in its newest step is none: of ten thousand ranks hardly one is looked at closer.
   const newest = timesByStep(view, 1, share);
   const suspects = view.ranks.flatMap((rank) => {
-    if (rank.computeSeconds.size < policy.stragglerSteps || !isSlow(rank, newest, 1)) return [];
+    const last = rank.computeSeconds.values().at(-1);
+    if (last === undefined || rank.computeSeconds.size < policy.stragglerSteps) return [];
+    if (slowness(last.seconds, share(rank.rank), newest.get(last.step)) <= policy.stragglerFactor) return [];
     const steps = streak(
       rank.computeSeconds.values().map(({ seconds }) => seconds),
       policy,
@@ -88,27 +90,28 @@ export function detectStragglers(view: View, policy: Failover, share: (rank: num
 }
 
 /** How many times slower than the others a rank was in each of its newest steps. */
-function ratios(
-  rank: RankView,
-  times: Map<number, number[]>,
-  steps: number,
-  share: (rank: number) => number,
-): readonly number[] {
+function ratios(rank: RankView, times: Times, steps: number, share: (rank: number) => number): readonly number[] {
   const own = rank.computeSeconds.values();
   const found: number[] = [];
   for (let at = own.length - steps; at < own.length; at++) {
     const reading = own[at];
-    if (reading !== undefined) found.push(slowness(reading.seconds, share(rank.rank), times.get(reading.step) ?? []));
+    if (reading !== undefined) found.push(slowness(reading.seconds, share(rank.rank), times.get(reading.step)));
   }
   return found;
 }
 
-/** Of the steps that are among the newest `steps` of any rank, all ranks' seconds per micro-batch, sorted. */
-function timesByStep(view: View, steps: number, share: (rank: number) => number): Map<number, number[]> {
+/** All ranks' seconds per micro-batch in a step, sorted. */
+type Times = ReadonlyMap<number, Float64Array>;
+
+/** Of the steps that are among the newest `steps` of any rank. */
+function timesByStep(view: View, steps: number, share: (rank: number) => number): Times {
   const times = new Map<number, number[]>();
   for (const rank of view.ranks) {
     const own = rank.computeSeconds.values();
-    for (let at = Math.max(0, own.length - steps); at < own.length; at++) times.set(own[at]?.step ?? 0, []);
+    for (let at = Math.max(0, own.length - steps); at < own.length; at++) {
+      const step = own[at]?.step ?? 0;
+      if (!times.has(step)) times.set(step, []);
+    }
   }
   for (const rank of view.ranks) {
     const own = rank.computeSeconds.values();
@@ -118,12 +121,11 @@ function timesByStep(view: View, steps: number, share: (rank: number) => number)
       if (reading !== undefined) times.get(reading.step)?.push(reading.seconds / share(rank.rank));
     }
   }
-  for (const [step, list] of times) times.set(step, [...Float64Array.from(list).sort()]);
-  return times;
+  return new Map([...times].map(([step, list]) => [step, Float64Array.from(list).sort()]));
 }
 
 /** How many times slower than the median of the others; 0 when the difference is noise or there are no others. */
-function slowness(seconds: number, share: number, sorted: readonly number[]): number {
+function slowness(seconds: number, share: number, sorted: Float64Array = new Float64Array()): number {
   const own = seconds / share;
   // Whoever is suspected is slower than the median, so leaving it out moves the middle by half a place down.
   const usual = sorted[Math.ceil((sorted.length - 1) / 2) - 1];
@@ -176,10 +178,12 @@ function slowLink(view: View, link: LinkView, { usual, steps }: { usual: number;
   return { ...plainFinding, ...ids, kind: "link-slow", detectedBy: "link", since: since ?? null, why, evidence };
 }
 
-/** Sorts in place, which is cheap for a list that was sorted before and grew little. */
-function medianOf(rates: number[]): number {
-  rates.sort((a, b) => a - b);
-  return rates[Math.ceil(rates.length / 2) - 1] ?? 0;
+function medianOf(known: LinkRates): number {
+  const { rates } = known;
+  if (known.counted === rates.length) return known.median;
+  known.counted = rates.length;
+  known.median = Float64Array.from(rates).sort()[Math.ceil(rates.length / 2) - 1] ?? 0;
+  return known.median;
 }
 
 function newestSteps(link: LinkView, count: number): number[] {

@@ -40,11 +40,14 @@ export async function supervise(world: World, signal: AbortSignal): Promise<RunS
       return atOnce(interrupt(world, String(signal.reason ?? "SIGINT")));
     }
     watch(world, memory);
+    if (memory.seen !== undefined) {
+      // Nothing is done about half a look; the rest of it is the next tick's, and whatever waits meanwhile has its turn.
+      await clock.wait(0);
+      continue;
+    }
     await carryOut(world, memory, signal);
     if (log.state().phase === "finished" || log.state().phase === "failed") break;
     if (signal.aborted) continue;
-    // What was left of the last look comes first.
-    if (memory.seen !== undefined) continue;
     const before = clock.monotonicSeconds();
     await clock.wait(tickSeconds, launcher.changed());
     const waited = clock.monotonicSeconds() - before;
@@ -171,6 +174,8 @@ async function carryOut(world: World, memory: Memory, signal: AbortSignal): Prom
   while (memory.unwritten.length === 0 && !signal.aborted) {
     const intent = decide(world.log.state(), world.policy);
     if (intent === undefined) return;
+    // A tick of its own: what found it and what is done about it may both have been long.
+    await world.clock.wait(0);
     const shortage = world.shortage();
     if (shortage !== undefined) {
       waitForStorage(world, memory, shortage);
