@@ -10,11 +10,12 @@ import { fileURLToPath } from "node:url";
 import { provenance, writeBlock } from "./block.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
 const folder = mkdtempSync(join(tmpdir(), "dualgauge-bench-"));
 try {
   const out = join(folder, "scale.json");
   const SCALE = JSON.stringify({ out, workers: [100, 1000, 10_000] });
-  const { status } = spawnSync("npx", ["vitest", "run", "test/simulation/scale.test.ts"], {
+  const { status } = spawnSync(process.execPath, [vitest, "run", "test/simulation/scale.test.ts"], {
     cwd: root,
     stdio: ["ignore", 2, 2],
     env: { ...process.env, SCALE },

@@ -40,7 +40,27 @@ export function systemErrorCode(error: unknown): string | undefined {
 
 /** Full, over quota, read-only, or failing: a person may mend it while what runs goes on. */
 const storageErrors: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO"]);
+/** No more files may be opened, by this process or by the host; that too passes or can be mended from outside. */
+const descriptorErrors: ReadonlySet<string> = new Set(["EMFILE", "ENFILE"]);
 
 export function isStorageError(error: unknown): boolean {
   return storageErrors.has(systemErrorCode(error) ?? "");
+}
+
+export function isDescriptorError(error: unknown): boolean {
+  return descriptorErrors.has(systemErrorCode(error) ?? "");
+}
+
+/** `EMFILE` or `ENFILE` when this process may not open `count` more files now; undefined when it may. */
+export function descriptorShortage(count: number): string | undefined {
+  const opened: number[] = [];
+  try {
+    while (opened.length < count) opened.push(openSync("/dev/null", "r"));
+    return undefined;
+  } catch (error) {
+    if (!isDescriptorError(error)) throw error;
+    return systemErrorCode(error);
+  } finally {
+    for (const file of opened) closeSync(file);
+  }
 }

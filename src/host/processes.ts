@@ -3,6 +3,7 @@
  * Knows: /proc of Linux (a process is a pid plus its start in clock ticks since boot). Does not know: why a process is stopped.
  */
 import { readdirSync, readFileSync } from "node:fs";
+import { isDescriptorError } from "./files.ts";
 
 /** `startTicks` is field 22 of /proc/<pid>/stat. */
 export interface ProcessIdentity {
@@ -24,7 +25,9 @@ function stat(pid: number): Stat | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, "latin1");
-  } catch {
+  } catch (error) {
+    // Who may open nothing knows nothing: a living process must not be taken for one that ended.
+    if (isDescriptorError(error)) throw error;
     return undefined; // ENOENT or ESRCH: it ended
   }
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
@@ -100,7 +103,8 @@ export function processesWithEnv(name: string, value: string): ProcessIdentity[]
     let environment: Buffer;
     try {
       environment = readFileSync(`/proc/${pid}/environ`);
-    } catch {
+    } catch (error) {
+      if (isDescriptorError(error)) throw error;
       return []; // it ended meanwhile, or it is another user's
     }
     const at = environment.indexOf(wanted);
@@ -113,7 +117,8 @@ export function processesWithEnv(name: string, value: string): ProcessIdentity[]
 function commandLine(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-  } catch {
+  } catch (error) {
+    if (isDescriptorError(error)) throw error;
     return []; // it ended meanwhile, or it is another user's
   }
 }

@@ -39,6 +39,9 @@ export interface Observation {
   readonly malformed: Readonly<Record<number, number>>;
 }
 
+/** Name of the blind view when workers cannot write what they have to say: then their silence is the disk's, not theirs. */
+export const channelView = "what workers say";
+
 export interface Launcher {
   readonly name: string;
   /** Starts an attempt's agent and resolves when it exists; LaunchFailed when it cannot. The caller has raised the epoch. */

@@ -7,9 +7,10 @@ import type { Clock } from "../host/clock.ts";
 import { systemErrorCode } from "../host/files.ts";
 import { type ProcessIdentity, processStatus } from "../host/processes.ts";
 import { type Tail, tail } from "../host/tail.ts";
+import { writeProbe } from "../host/write-probe.ts";
 import { WorkerEvent } from "../spec/worker-event.ts";
 import { AgentRecord } from "./agent-record.ts";
-import type { Observation } from "./launcher.ts";
+import { channelView, type Observation } from "./launcher.ts";
 
 export interface AttemptFiles {
   readonly folder: string;
@@ -17,6 +18,8 @@ export interface AttemptFiles {
   readonly workerSpec: string;
   readonly records: string;
   readonly agentLog: string;
+  /** Where the supervisor tries whether the workers' folder can be written. */
+  readonly probe: string;
   events(rank: number): string;
   log(rank: number): string;
   /** Of a program: its stderr, and what it says of itself by the opt-in protocol. */
@@ -32,6 +35,7 @@ export function attemptFiles(attempts: string, epoch: number): AttemptFiles {
     workerSpec: join(folder, "worker-spec.json"),
     records: join(folder, "agent.jsonl"),
     agentLog: join(folder, "agent.log"),
+    probe: join(folder, "probe"),
     events: (rank) => join(folder, `rank-${rank}.events.jsonl`),
     log: (rank) => join(folder, `rank-${rank}.log`),
     errors: (rank) => join(folder, `rank-${rank}.stderr.log`),
@@ -59,9 +63,32 @@ export interface OpenAttempt {
 
 /** How many observations pass between two looks at /proc; a look costs a file read per worker. */
 const looksEvery = 5;
+/** Between two tries whether workers can write, while no step shows that they can. */
+const probeSeconds = 0.5;
+
+/** Error code while nothing can be written to the attempt's folder; asks rarely while all is well and always while it is not. */
+function channelWatch(path: string): {
+  trouble(events: readonly WorkerEvent[], now: number): string | undefined;
+  close(): void;
+} {
+  const probe = writeProbe(path);
+  let found: string | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return {
+    trouble(events, now) {
+      const isKnown = events.some(({ ev }) => ev === "step");
+      if (!isKnown && found === undefined && now - askedAt < probeSeconds) return undefined;
+      askedAt = now;
+      found = isKnown ? undefined : probe.trouble();
+      return found;
+    },
+    close: probe.close,
+  };
+}
 
 export function openAttempt(files: AttemptFiles, epoch: number, clock: Clock): OpenAttempt {
   const records = tail(files.records);
+  const channel = channelWatch(files.probe);
   const workers = new Map<number, { identity: ProcessIdentity; events: Tail; lastSeq: number }>();
   let agent: ProcessIdentity | undefined;
   let ended = false;
@@ -125,8 +152,11 @@ export function openAttempt(files: AttemptFiles, epoch: number, clock: Clock): O
       const processes = looks
         ? [...workers].map(([rank, { identity }]) => ({ rank, status: processStatus(identity) }))
         : [];
+      const monotonicSeconds = clock.monotonicSeconds();
+      const trouble = ended ? undefined : channel.trouble(events, monotonicSeconds);
+      if (trouble !== undefined) blind.push({ view: channelView, why: trouble });
       return {
-        monotonicSeconds: clock.monotonicSeconds(),
+        monotonicSeconds,
         agent: status,
         records: fresh,
         events,
@@ -137,6 +167,7 @@ export function openAttempt(files: AttemptFiles, epoch: number, clock: Clock): O
     },
     close() {
       records.close();
+      channel.close();
       for (const { events } of workers.values()) events.close();
     },
   };

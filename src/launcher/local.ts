@@ -7,11 +7,11 @@ import { closeSync, existsSync, type FSWatcher, mkdirSync, openSync, watch } fro
 import { createServer } from "node:net";
 import type { Clock } from "../host/clock.ts";
 import { entryPoint } from "../host/entry-point.ts";
-import { systemErrorCode, writeDurably } from "../host/files.ts";
+import { descriptorShortage, systemErrorCode, writeDurably } from "../host/files.ts";
 import { identify, type ProcessIdentity } from "../host/processes.ts";
 import { lastLines } from "../host/tail.ts";
 import { AgentOrder } from "./agent-record.ts";
-import { type AttemptOrder, type Launcher, LaunchFailed } from "./launcher.ts";
+import { type AttemptOrder, type Launcher, LaunchFailed, type Observation } from "./launcher.ts";
 import { type AttemptFiles, attemptFiles, type OpenAttempt, openAttempt } from "./local-observe.ts";
 import { livingAttempts, stopAttempt } from "./local-stop.ts";
 import { programOrder } from "./program-order.ts";
@@ -26,6 +26,9 @@ export interface LocalOptions {
   readonly workerCommand?: (order: AttemptOrder, rank: number) => readonly string[];
 }
 
+/** More than a look opens at a time. */
+const descriptorsOfLook = 4;
+
 export function localLauncher(options: LocalOptions): Launcher {
   const { folder, epochFile, clock, workerCommand = embeddedWorker } = options;
   const opened = new Map<number, OpenAttempt>();
@@ -39,12 +42,7 @@ export function localLauncher(options: LocalOptions): Launcher {
     const attempt = openAttempt(filesOf(epoch), epoch, clock);
     opened.set(epoch, attempt);
     watcher?.close();
-    // Only the agent's records wake the supervisor at once (a worker ended); what workers say can wait for the next tick, and
-    // waking up for each of their lines would cost more than all the rest of supervision.
-    const { records } = filesOf(epoch);
-    watcher = existsSync(records) ? watch(records, change.raise) : undefined;
-    // A file that vanishes under the watcher is no reason to die: ticks go on without it.
-    watcher?.on("error", change.raise);
+    watcher = watched(filesOf(epoch).records, change.raise);
     return attempt;
   };
 
@@ -79,7 +77,9 @@ export function localLauncher(options: LocalOptions): Launcher {
     },
     observe(epoch) {
       change.clear();
-      return open(epoch).observe();
+      // Nothing is read by half: what cannot be opened now is still there when it can.
+      const shortage = descriptorShortage(descriptorsOfLook);
+      return shortage === undefined ? open(epoch).observe() : unseen(clock, shortage);
     },
     lastLines(epoch, rank) {
       const { log, errors } = filesOf(epoch);
@@ -92,6 +92,32 @@ export function localLauncher(options: LocalOptions): Launcher {
       opened.clear();
       change.raise();
     },
+  };
+}
+
+/**
+ * Only the agent's records wake the supervisor at once (a worker ended); what workers say can wait for the next tick, and
+ * waking up for each of their lines would cost more than all the rest of supervision.
+ */
+function watched(records: string, onChange: () => void): FSWatcher | undefined {
+  try {
+    const watcher = existsSync(records) ? watch(records, onChange) : undefined;
+    // A file that vanishes under the watcher is no reason to die: ticks go on without it.
+    return watcher?.on("error", onChange);
+  } catch (error) {
+    // Nor is a host that grants no more watchers (ENOSPC, EMFILE).
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+function unseen(clock: Clock, why: string): Observation {
+  const nothing = { records: [], events: [], processes: [], malformed: {} };
+  return {
+    monotonicSeconds: clock.monotonicSeconds(),
+    agent: "unknown",
+    blind: [{ view: "attempt", why }],
+    ...nothing,
   };
 }
 

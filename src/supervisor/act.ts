@@ -44,22 +44,28 @@ export async function endAttempt(world: World, { outcome, why }: Of<"end-attempt
   if (outcome === "completed") await leaveByThemselves(world, epoch);
   if (attempt?.status !== "stopping") log.append([{ type: "stop-intended", data: { why } }]);
   await launcher.stop(epoch, policy.failover.stopGraceSeconds);
-  let last: Observation | undefined = launcher.observe(epoch);
-  while (last !== undefined) {
-    const { now, later } = inParts(last);
-    log.append(facts(now, log.state(), policy));
-    last = later;
-    if (last !== undefined) await world.clock.wait(0);
-  }
+  await takeIn(world, launcher.observe(epoch));
   log.append([{ type: "attempt-ended", data: { outcome, why } }]);
 }
 
+/** All facts of a look, in as many pieces as it takes. */
+async function takeIn({ log, clock, policy }: World, seen: Observation): Promise<void> {
+  let left: Observation | undefined = seen;
+  while (left !== undefined) {
+    const { now, later } = inParts(left);
+    log.append(facts(now, log.state(), policy));
+    left = later;
+    if (left !== undefined) await clock.wait(0);
+  }
+}
+
 /** After the last step workers end by themselves; only what does not is stopped. */
-async function leaveByThemselves({ log, launcher, clock, policy }: World, epoch: number): Promise<void> {
+async function leaveByThemselves(world: World, epoch: number): Promise<void> {
+  const { launcher, clock, policy } = world;
   const until = clock.monotonicSeconds() + policy.failover.stopGraceSeconds;
   while (clock.monotonicSeconds() < until) {
     const seen = launcher.observe(epoch);
-    log.append(facts(seen, log.state(), policy));
+    await takeIn(world, seen);
     if (seen.agent === "gone") return;
     await clock.wait(0.02);
   }

@@ -7,22 +7,29 @@ import type { Failover } from "../spec/run-file.ts";
 import { startOf } from "./detect-end.ts";
 import { type Finding, plainFinding } from "./finding.ts";
 import { median } from "./recent.ts";
-import { type LinkView, type RankView, readingsKept, type View } from "./view.ts";
+import { type LinkRates, type LinkView, type RankView, readingsKept, type View } from "./view.ts";
 
 /** Losses before a spike can be told from the start of training. */
 const lossHistory = 8;
 /** Times below this are the scheduler's noise. */
 const noiseSeconds = 0.02;
-/** Slowness shorter than this is the scheduler's too, however many short steps it covers. */
-const slownessSeconds = 1;
+/** Slowness that lasted less than this may be the scheduler's too, however many short steps it covers. */
+const slownessSeconds = 2;
+/** So many steps in a row are enough, however short they are. */
+const streakMax = readingsKept / 2;
 
-/** How many steps in a row must be slow: `stragglerSteps`, and enough of them to last a second. */
-function streak(view: View, policy: Failover): number {
-  const usual = view.usualStepSeconds.median || 1;
-  return Math.min(
-    readingsKept / 2,
-    Math.max(policy.stragglerSteps, Math.ceil(slownessSeconds / Math.max(usual, 1e-3))),
-  );
+/**
+ * How many of the newest `seconds` (oldest first) make a slowness that lasts: `stragglerSteps` at least, and as many as really
+ * took two seconds together; undefined while they are too few.
+ */
+function streak(seconds: readonly number[], policy: Failover): number | undefined {
+  let lasted = 0;
+  for (let count = 1; count <= seconds.length; count++) {
+    lasted += seconds[seconds.length - count] ?? 0;
+    const isLong = lasted >= slownessSeconds && count >= policy.stragglerSteps;
+    if (isLong || count >= streakMax) return count;
+  }
+  return undefined;
 }
 
 /**
@@ -51,22 +58,30 @@ export function detectLossSpike(view: View, state: RunState, policy: Failover): 
 
 /**
  * A rank whose compute time per micro-batch was above `stragglerFactor` × the median of the others for `stragglerSteps`
- * steps in a row and a second at least. `share` gives the micro-batches of a rank: with 3 ranks one has twice the work and is no straggler.
+ * steps in a row and two seconds at least. `share` gives the micro-batches of a rank: with 3 ranks one has twice the work and is no straggler.
  */
 export function detectStragglers(view: View, policy: Failover, share: (rank: number) => number): Finding[] {
   if (view.ranks.length < 2) return [];
-  const enough = streak(view, policy);
-  const isSlow = (rank: RankView, times: Map<number, number[]>, count: number): boolean =>
+  const isSlow = (rank: RankView, times: Times, count: number): boolean =>
     ratios(rank, times, count, share).every((ratio) => ratio > policy.stragglerFactor);
   // Whoever was not slow in its newest step is none: of ten thousand ranks hardly one is looked at closer.
   const newest = timesByStep(view, 1, share);
-  const suspects = view.ranks.filter((rank) => rank.computeSeconds.size >= enough && isSlow(rank, newest, 1));
+  const suspects = view.ranks.flatMap((rank) => {
+    const last = rank.computeSeconds.values().at(-1);
+    if (last === undefined || rank.computeSeconds.size < policy.stragglerSteps) return [];
+    if (slowness(last.seconds, share(rank.rank), newest.get(last.step)) <= policy.stragglerFactor) return [];
+    const steps = streak(
+      rank.computeSeconds.values().map(({ seconds }) => seconds),
+      policy,
+    );
+    return steps === undefined ? [] : [{ rank, steps }];
+  });
   if (suspects.length === 0) return [];
-  const times = timesByStep(view, enough, share);
-  return suspects.flatMap((rank) => {
-    if (!isSlow(rank, times, enough)) return [];
-    const own = rank.computeSeconds.values().slice(-enough);
-    const worst = Math.min(...ratios(rank, times, enough, share));
+  const times = timesByStep(view, Math.max(...suspects.map(({ steps }) => steps)), share);
+  return suspects.flatMap(({ rank, steps }) => {
+    if (!isSlow(rank, times, steps)) return [];
+    const own = rank.computeSeconds.values().slice(-steps);
+    const worst = Math.min(...ratios(rank, times, steps, share));
     const why = `rank ${rank.rank} computes ${worst.toFixed(1)} times slower than the others`;
     const evidence = own.slice(-4).map(({ step, seconds }) => `step ${step}: ${seconds.toFixed(3)} s of computing`);
     const ids = { rank: rank.rank, step: own.at(-1)?.step ?? 0, since: startOf(rank) };
@@ -75,27 +90,28 @@ export function detectStragglers(view: View, policy: Failover, share: (rank: num
 }
 
 /** How many times slower than the others a rank was in each of its newest steps. */
-function ratios(
-  rank: RankView,
-  times: Map<number, number[]>,
-  steps: number,
-  share: (rank: number) => number,
-): readonly number[] {
+function ratios(rank: RankView, times: Times, steps: number, share: (rank: number) => number): readonly number[] {
   const own = rank.computeSeconds.values();
   const found: number[] = [];
   for (let at = own.length - steps; at < own.length; at++) {
     const reading = own[at];
-    if (reading !== undefined) found.push(slowness(reading.seconds, share(rank.rank), times.get(reading.step) ?? []));
+    if (reading !== undefined) found.push(slowness(reading.seconds, share(rank.rank), times.get(reading.step)));
   }
   return found;
 }
 
-/** Of the steps that are among the newest `steps` of any rank, all ranks' seconds per micro-batch, sorted. */
-function timesByStep(view: View, steps: number, share: (rank: number) => number): Map<number, number[]> {
+/** All ranks' seconds per micro-batch in a step, sorted. */
+type Times = ReadonlyMap<number, Float64Array>;
+
+/** Of the steps that are among the newest `steps` of any rank. */
+function timesByStep(view: View, steps: number, share: (rank: number) => number): Times {
   const times = new Map<number, number[]>();
   for (const rank of view.ranks) {
     const own = rank.computeSeconds.values();
-    for (let at = Math.max(0, own.length - steps); at < own.length; at++) times.set(own[at]?.step ?? 0, []);
+    for (let at = Math.max(0, own.length - steps); at < own.length; at++) {
+      const step = own[at]?.step ?? 0;
+      if (!times.has(step)) times.set(step, []);
+    }
   }
   for (const rank of view.ranks) {
     const own = rank.computeSeconds.values();
@@ -105,12 +121,11 @@ function timesByStep(view: View, steps: number, share: (rank: number) => number)
       if (reading !== undefined) times.get(reading.step)?.push(reading.seconds / share(rank.rank));
     }
   }
-  for (const [step, list] of times) times.set(step, [...Float64Array.from(list).sort()]);
-  return times;
+  return new Map([...times].map(([step, list]) => [step, Float64Array.from(list).sort()]));
 }
 
 /** How many times slower than the median of the others; 0 when the difference is noise or there are no others. */
-function slowness(seconds: number, share: number, sorted: readonly number[]): number {
+function slowness(seconds: number, share: number, sorted: Float64Array = new Float64Array()): number {
   const own = seconds / share;
   // Whoever is suspected is slower than the median, so leaving it out moves the middle by half a place down.
   const usual = sorted[Math.ceil((sorted.length - 1) / 2) - 1];
@@ -119,13 +134,12 @@ function slowness(seconds: number, share: number, sorted: readonly number[]): nu
 }
 
 /**
- * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row and a second at least. Usual is the median
- * over the steps before that of the median over all links, so a pool whose links all are narrow has no slow link.
+ * A link that carried less than `slowLinkShare` of the usual rate for `stragglerSteps` steps in a row and two seconds at least. Usual is the
+ * median over the steps before that of the median over all links, so a pool whose links all are narrow has no slow link.
  */
 export function detectSlowLinks(view: View, policy: Failover): Finding[] {
   if (view.links.size === 0) return [];
   const stepSeconds = view.usualStepSeconds.median;
-  const enough = streak(view, policy);
   const usualByStep = [...view.linkRates].map(([step, rates]) => ({ step, rate: medianOf(rates) }));
   const most = Math.max(...usualByStep.map(({ rate }) => rate));
   const found: Finding[] = [];
@@ -133,9 +147,12 @@ export function detectSlowLinks(view: View, policy: Failover): Finding[] {
     // What is usual is at most the most that was usual in any step: hardly a link is looked at closer.
     const newest = link.readings.values().at(-1);
     if (newest === undefined || newest.bytes / newest.seconds >= policy.slowLinkShare * most) continue;
-    const steps = newestSteps(link, enough);
+    const known = newestSteps(link, streakMax);
+    const seconds = known.map((step) => rateAt(link, step).seconds);
+    const enough = streak(seconds, policy);
+    const steps = enough === undefined ? [] : known.slice(-enough);
     const from = steps[0];
-    if (from === undefined || steps.length < enough) continue;
+    if (from === undefined) continue;
     const before = usualByStep.filter(({ step }) => step < from).map(({ rate }) => rate);
     const usual = median(before);
     if (usual === undefined || before.length < policy.stragglerSteps) continue;
@@ -161,10 +178,12 @@ function slowLink(view: View, link: LinkView, { usual, steps }: { usual: number;
   return { ...plainFinding, ...ids, kind: "link-slow", detectedBy: "link", since: since ?? null, why, evidence };
 }
 
-/** Sorts in place, which is cheap for a list that was sorted before and grew little. */
-function medianOf(rates: number[]): number {
-  rates.sort((a, b) => a - b);
-  return rates[Math.ceil(rates.length / 2) - 1] ?? 0;
+function medianOf(known: LinkRates): number {
+  const { rates } = known;
+  if (known.counted === rates.length) return known.median;
+  known.counted = rates.length;
+  known.median = Float64Array.from(rates).sort()[Math.ceil(rates.length / 2) - 1] ?? 0;
+  return known.median;
 }
 
 function newestSteps(link: LinkView, count: number): number[] {

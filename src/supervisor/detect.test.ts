@@ -1,7 +1,7 @@
 /** What is a fault and what is not: silence, echoes, slowness, blindness, on views made by hand. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Attempt, initialState, type RunState } from "../journal/state.ts";
-import type { Observation } from "../launcher/launcher.ts";
+import { channelView, type Observation } from "../launcher/launcher.ts";
 import { Failover } from "../spec/run-file.ts";
 import type { WorkerEvent } from "../spec/worker-event.ts";
 import { detect } from "./detect.ts";
@@ -107,6 +107,15 @@ describe("silence", () => {
     expect(s.view.silentSeconds).toBeLessThan(0.2);
   });
 
+  test("while workers cannot write is forgotten: it begins anew with the sight of them", () => {
+    s.pass(2.5);
+    s.pass(0.1, [], { blind: [{ view: channelView, why: "ENOSPC" }] });
+    s.pass(2.9);
+    expect(s.faults()).toEqual([]);
+    s.pass(0.3);
+    expect(s.faults()).toMatchObject([{ kind: "hang" }]);
+  });
+
   test("in a long phase gets the time of a launch, unless the process is stopped", () => {
     s.pass(0.1, [s.beat(0, "validate"), s.beat(1, "validate")]);
     s.pass(60);
@@ -184,6 +193,36 @@ describe("numbers", () => {
     expect(s.faults()).toEqual([]);
     s.pass(0.3, s.step(14, [0.2, 0.8]));
     expect(s.faults()).toMatchObject([{ kind: "straggler", rank: 1, advice: "evict-node" }]);
+  });
+
+  test("it is the time that the slow steps took which counts, not how many usual ones would fit into it", () => {
+    const s = scene();
+    const usual = (number: number): void => s.pass(0.03, s.step(number, [0.02, 0.02], 0.001));
+    for (let number = 1; number <= 40; number++) usual(number);
+    // Ten times slower: named after eight of its steps, where a second of usual ones would be fifty.
+    for (let number = 41; number <= 47; number++) s.pass(0.3, s.step(number, [0.02, 0.27], 0.001));
+    expect(s.faults()).toEqual([]);
+    s.pass(0.3, s.step(48, [0.02, 0.27], 0.001));
+    expect(s.faults()).toMatchObject([{ kind: "straggler", rank: 1, step: 48 }]);
+  });
+
+  test("a hiccup of many short steps, and one step that takes long, are no slowness", () => {
+    const s = scene();
+    for (let number = 1; number <= 40; number++) s.pass(0.03, s.step(number, [0.02, 0.02], 0.001));
+    for (let number = 41; number <= 60; number++) s.pass(0.06, s.step(number, [0.02, 0.06], 0.001));
+    expect(s.faults()).toEqual([]);
+    s.pass(0.03, s.step(61, [0.02, 0.02], 0.001));
+    s.pass(2.9, s.step(62, [0.02, 2.8], 0.001));
+    expect(s.faults()).toEqual([]);
+  });
+
+  test("a link at a hundredth is slow after a few of its own steps, however short the usual ones were", () => {
+    const s = scene();
+    for (let number = 1; number <= 40; number++) s.pass(0.03, s.step(number, [0.02, 0.02], 0.01));
+    for (let number = 41; number <= 43; number++) s.pass(1.1, s.step(number, [0.02, 0.02], 1));
+    expect(s.faults()).toEqual([]);
+    s.pass(1.1, s.step(44, [0.02, 0.02], 1));
+    expect(s.faults()).toMatchObject([{ kind: "link-slow", rank: 1, peer: 0, step: 44 }]);
   });
 
   test("a rank that has twice the micro-batches is none", () => {

@@ -5,7 +5,7 @@
 import { faultFacts } from "../diagnosis/fault-facts.ts";
 import { diagnoseEnds } from "../diagnosis/worker-end.ts";
 import type { EventData, EventDraft, LogCause } from "../journal/event.ts";
-import type { RunState } from "../journal/state.ts";
+import type { Fault, RunState } from "../journal/state.ts";
 import { microBatchShares } from "../spec/micro-batch-shares.ts";
 import type { FaultAction, FaultKind } from "../spec/vocabulary.ts";
 import { detectEnds } from "./detect-end.ts";
@@ -29,15 +29,18 @@ const slownessSteps = 32;
 /** `fault-detected` drafts for the view, at most one that calls for a decision. Marks when the first symptom showed. */
 export function detect(view: View, state: RunState, policy: Policy): EventDraft[] {
   const { attempt } = state;
-  if (attempt === undefined || attempt.status !== "running" || attempt.completed !== undefined) return [];
+  if (attempt === undefined || attempt.status !== "running") return [];
   if (state.undecided !== undefined || state.plan !== undefined || view.blind.length > 0) return [];
   if (isWell(view, policy)) return [];
-  const found = findings(view, state, policy).filter((finding) => !isReported(state, view, finding));
+  const known = state.faults.filter(({ epoch }) => epoch === view.epoch);
+  const found = findings(view, state, policy).filter((finding) => !isReported(known, view, finding));
   const faults = distinct(
     view,
     found.filter(({ retried }) => retried),
   ).map((finding, index) => draft(view, finding, { id: state.faults.length + index, echoes: [] }));
-  const open = found.filter(({ retried }) => !retried).sort(byCause);
+  // What was mended on the way is told; what the ends of an attempt look like that is complete says nothing.
+  if (attempt.completed !== undefined) return faults;
+  const open = mostLikely(found.filter(({ retried }) => !retried));
   const cause = blamedOf(view, open);
   if (cause === undefined) return faults;
   view.symptomSeconds ??= 0;
@@ -60,7 +63,8 @@ const hasNewNumbers = (view: View): boolean => view.silentSeconds === 0 && view.
 
 function findings(view: View, state: RunState, policy: Policy): Finding[] {
   const { failover, microBatches } = policy;
-  const shares = hasNewNumbers(view) ? microBatchShares({ microBatches, ranks: view.ranks.length }) : undefined;
+  view.shares ??= microBatchShares({ microBatches, ranks: view.ranks.length });
+  const shares = hasNewNumbers(view) ? view.shares : undefined;
   return [
     ...detectEnds(view),
     ...detectWorkerFaults(view, state),
@@ -76,10 +80,9 @@ function findings(view: View, state: RunState, policy: Policy): Finding[] {
 }
 
 /** Both ends of a link report it, and slowness goes on: one cause is one fault. */
-function isReported(state: RunState, view: View, finding: Finding): boolean {
-  const root = rootOf(view, finding);
-  return state.faults.some(({ epoch, detected }) => {
-    if (epoch !== view.epoch || detected.kind !== finding.kind || detected.root !== root) return false;
+function isReported(known: readonly Fault[], view: View, finding: Finding): boolean {
+  return known.some(({ detected }) => {
+    if (detected.kind !== finding.kind || detected.root !== rootOf(view, finding)) return false;
     const isSlowness = finding.kind === "straggler" || finding.kind === "link-slow";
     return isSlowness
       ? finding.step - detected.step < slownessSteps
@@ -96,6 +99,24 @@ function distinct(view: View, found: readonly Finding[]): Finding[] {
       byRoot.set(known === undefined ? key : `${key}+${finding.source?.seq}`, finding);
   }
   return [...byRoot.values()];
+}
+
+/** More echoes than this tell nobody anything, and ten thousand that fall at once are no reason to be slow. */
+const echoesMax = 256;
+
+/** By cause, the most likely first: of very many the first, and the rest of the earliest as they came. */
+function mostLikely(open: readonly Finding[]): Finding[] {
+  if (open.length <= echoesMax) return [...open].sort(byCause);
+  const [first, ...rest] = open;
+  if (first === undefined) return [];
+  const cause = rest.reduce((best, next) => (byCause(next, best) < 0 ? next : best), first);
+  return [
+    cause,
+    ...open
+      .slice(0, echoesMax)
+      .filter((one) => one !== cause)
+      .sort(byCause),
+  ];
 }
 
 function byCause(a: Finding, b: Finding): number {

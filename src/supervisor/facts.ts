@@ -50,17 +50,27 @@ interface Scope {
   newest: number;
 }
 
-/** The most records that one tick takes into the journal; ten thousand workers that start or end at once take several. */
-const recordsAtOnce = 1500;
+/** The most that one tick takes in; ten thousand workers that start, step or end at once take several. */
+const recordsAtOnce = 250;
+const eventsAtOnce = 4000;
 
-/** A look cut so that its first part is no more than a tick can take; the agent's fate and the events come with the last. */
+/**
+ * A look cut so that its first part is no more than a tick can take: what was said, then records of what ended after it; the
+ * agent's fate comes with the last.
+ */
 export function inParts(seen: Observation): { now: Observation; later: Observation | undefined } {
-  if (seen.records.length <= recordsAtOnce) return { now: seen, later: undefined };
-  const records = seen.records.slice(0, recordsAtOnce);
-  return {
-    now: { ...seen, agent: "unknown", records, events: [], processes: [], malformed: {} },
-    later: { ...seen, records: seen.records.slice(recordsAtOnce) },
-  };
+  const { records, events } = seen;
+  if (records.length <= recordsAtOnce && events.length <= eventsAtOnce) return { now: seen, later: undefined };
+  const part: Observation = { ...seen, agent: "unknown", records: [], events: [], processes: [], malformed: {} };
+  return events.length > 0
+    ? {
+        now: { ...part, events: events.slice(0, eventsAtOnce) },
+        later: { ...seen, events: events.slice(eventsAtOnce) },
+      }
+    : {
+        now: { ...part, records: records.slice(0, recordsAtOnce) },
+        later: { ...seen, records: records.slice(recordsAtOnce) },
+      };
 }
 
 function recordFact(record: AgentRecord): EventDraft[] {

@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { type Clock, systemClock } from "../host/clock.ts";
 import { packageRoot } from "../host/entry-point.ts";
-import { writeDurably } from "../host/files.ts";
+import { descriptorShortage, writeDurably } from "../host/files.ts";
 import { self } from "../host/processes.ts";
 import type { RunEvent } from "../journal/event.ts";
 import type { RunState } from "../journal/state.ts";
@@ -34,6 +34,9 @@ import { programTiers } from "./program-tiers.ts";
 import { supervise } from "./supervise.ts";
 import { workerSpec } from "./worker-spec.ts";
 import type { World } from "./world.ts";
+
+/** What verifying a checkpoint and starting an agent open at a time, and some more. */
+const descriptorsOfAction = 16;
 
 export interface RunOptions {
   readonly run: ReadRunFile;
@@ -89,6 +92,7 @@ export async function superviseRun(options: RunOptions): Promise<RunState> {
           ...{ memory: memory.folder, disk: folders.checkpoints, cache: folders.cache, epochFile: folders.epoch },
         }),
       ...(isProgramRun(file) && { program: (intended: RunState) => programAttempt(intended, file, base) }),
+      shortage: () => descriptorShortage(descriptorsOfAction),
       checkLease() {
         if (lease.held()) return;
         throw new BadInput(`${dir}: another process supervises it now; this one stops and leaves the workers alone`);

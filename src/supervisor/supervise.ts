@@ -3,7 +3,7 @@
  * Knows: the order of these. Does not know: what is detected (detect), decided (decide) or done (act). It may die at any moment;
  * the next one replays the journal, looks at what really lives, and goes on.
  */
-import { isStorageError, systemErrorCode } from "../host/files.ts";
+import { isDescriptorError, isStorageError, systemErrorCode } from "../host/files.ts";
 import type { EventDraft } from "../journal/event.ts";
 import type { RunState } from "../journal/state.ts";
 import type { Observation } from "../launcher/launcher.ts";
@@ -32,7 +32,7 @@ export async function supervise(world: World, signal: AbortSignal): Promise<RunS
   let nextLeaseCheck = 0;
   for (;;) {
     if (clock.monotonicSeconds() >= nextLeaseCheck) {
-      world.checkLease();
+      checkLease(world);
       nextLeaseCheck = clock.monotonicSeconds() + leaseCheckSeconds;
     }
     if (signal.aborted) {
@@ -40,11 +40,14 @@ export async function supervise(world: World, signal: AbortSignal): Promise<RunS
       return atOnce(interrupt(world, String(signal.reason ?? "SIGINT")));
     }
     watch(world, memory);
+    if (memory.seen !== undefined) {
+      // Nothing is done about half a look; the rest of it is the next tick's, and whatever waits meanwhile has its turn.
+      await clock.wait(0);
+      continue;
+    }
     await carryOut(world, memory, signal);
     if (log.state().phase === "finished" || log.state().phase === "failed") break;
     if (signal.aborted) continue;
-    // What was left of the last look comes first.
-    if (memory.seen !== undefined) continue;
     const before = clock.monotonicSeconds();
     await clock.wait(tickSeconds, launcher.changed());
     const waited = clock.monotonicSeconds() - before;
@@ -125,11 +128,23 @@ function watch(world: World, memory: Memory): void {
   forgetSilence(view);
 }
 
+/** What cannot be read now is read a second later, and before a launch in any case. */
+function checkLease(world: World): void {
+  try {
+    world.checkLease();
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+  }
+}
+
+/** A person or time may mend it while the workers go on. */
+const isPassing = (error: unknown): boolean => isStorageError(error) || isDescriptorError(error);
+
 /** Appends, or keeps the facts while the disk is full: without a journal nothing is decided and nothing is done. */
 function write(world: World, memory: Memory, drafts: readonly EventDraft[]): void {
   const { log } = world;
   if (drafts.length === 0 && memory.unwritten.length === 0) return;
-  const all = [...memory.unwritten, ...drafts];
+  const all = withoutRepeats([...memory.unwritten, ...drafts], log.state());
   try {
     log.append(all);
     memory.unwritten = [];
@@ -142,17 +157,37 @@ function write(world: World, memory: Memory, drafts: readonly EventDraft[]): voi
   }
 }
 
+/** Sight that comes and goes, while it cannot be written, is seen anew with every look. */
+function withoutRepeats(drafts: readonly EventDraft[], state: RunState): readonly EventDraft[] {
+  if (!drafts.some(({ type }) => type === "blinded")) return drafts;
+  const blind = new Set(Object.keys(state.blind));
+  return drafts.filter(({ type, data }) => {
+    if (type === "sighted") return blind.delete(data.view);
+    if (type !== "blinded") return true;
+    const isNew = !blind.has(data.view);
+    blind.add(data.view);
+    return isNew;
+  });
+}
+
 async function carryOut(world: World, memory: Memory, signal: AbortSignal): Promise<void> {
   while (memory.unwritten.length === 0 && !signal.aborted) {
     const intent = decide(world.log.state(), world.policy);
     if (intent === undefined) return;
+    // A tick of its own: what found it and what is done about it may both have been long.
+    await world.clock.wait(0);
+    const shortage = world.shortage();
+    if (shortage !== undefined) {
+      waitForStorage(world, memory, shortage);
+      return;
+    }
     try {
       await act(world, intent);
       memory.unwritableSince = undefined;
     } catch (error) {
       // The intent is decided anew from the same state when there is space.
       const code = systemErrorCode(error);
-      if (code === undefined || !isStorageError(error)) throw error;
+      if (code === undefined || !isPassing(error)) throw error;
       waitForStorage(world, memory, code);
       return;
     }
@@ -163,9 +198,7 @@ async function carryOut(world: World, memory: Memory, signal: AbortSignal): Prom
 function waitForStorage({ clock }: World, memory: Memory, code: string): void {
   memory.unwritableSince ??= clock.monotonicSeconds();
   if (clock.monotonicSeconds() - memory.unwritableSince < storagePatienceSeconds) return;
-  throw new BadInput(
-    `the run's directory: cannot be written (${code}); free space or mend it, then run the same command: the workers go on meanwhile`,
-  );
+  throw new BadInput(`${howToMend(code)}: the workers go on meanwhile`);
 }
 
 /** At the beginning and the end nobody can wait for space: a person is told at once. */
@@ -174,11 +207,15 @@ async function atOnce<T>(doing: Promise<T>): Promise<T> {
     return await doing;
   } catch (error) {
     const code = systemErrorCode(error);
-    if (code === undefined || !isStorageError(error)) throw error;
-    throw new BadInput(
-      `the run's directory: cannot be written (${code}); free space or mend it, then run the same command`,
-    );
+    if (code === undefined || !isPassing(error)) throw error;
+    throw new BadInput(howToMend(code));
   }
+}
+
+function howToMend(code: string): string {
+  return code === "EMFILE" || code === "ENFILE"
+    ? `the supervisor: can open no more files (${code}); raise \`ulimit -n\`, then run the same command`
+    : `the run's directory: cannot be written (${code}); free space or mend it, then run the same command`;
 }
 
 /** A person stops the run: the workers end, what they have made goes to disk, the same command goes on later; or it detaches. */

@@ -3,7 +3,7 @@
  * Knows: how observations add up. Does not know: what they mean (detectors), what is done (decide), files, clocks.
  */
 import type { AgentRecord } from "../launcher/agent-record.ts";
-import type { Observation } from "../launcher/launcher.ts";
+import { channelView, type Observation } from "../launcher/launcher.ts";
 import type { WorkerEvent, WorkerPhase } from "../spec/worker-event.ts";
 import { median, quantile, type Recent, recent } from "./recent.ts";
 
@@ -51,6 +51,13 @@ export interface LinkView {
   readonly readings: Recent<{ step: number; bytes: number; seconds: number }>;
 }
 
+/** `median` holds for the first `counted` rates; a step that is over is sorted once. */
+export interface LinkRates {
+  readonly rates: number[];
+  median: number;
+  counted: number;
+}
+
 export interface View {
   readonly epoch: number;
   /** Whose steps are the attempt's: rank 0's, which says a step once it is kept, or, of a program, whoever prints them. */
@@ -60,7 +67,7 @@ export interface View {
   readonly ranks: readonly RankView[];
   readonly links: Map<number, LinkView>;
   /** Rates (bytes per second) that all links showed in each recent step, in no order. */
-  readonly linkRates: Map<number, number[]>;
+  readonly linkRates: Map<number, LinkRates>;
   /** Wall seconds of completed steps. */
   readonly stepSeconds: Recent<number>;
   /** Order statistics of `stepSeconds`, kept because every look asks for them; 0 before the first step. */
@@ -71,6 +78,8 @@ export interface View {
   readonly losses: Recent<{ step: number; loss: number }>;
   /** What the agent has told of devices in this attempt, the newest of each kind and device last. */
   readonly devices: Map<string, DeviceNote>;
+  /** Micro-batches of each rank; reckoned once. */
+  shares: readonly number[] | undefined;
   firstStep: boolean;
   agent: Observation["agent"];
   agentEnded: Extract<AgentRecord, { ev: "ended" }>["reason"] | undefined;
@@ -141,6 +150,7 @@ export function createView(
     longestReportSeconds: 0,
     losses,
     devices: new Map(),
+    shares: undefined,
     firstStep: false,
     agent: "unknown",
     agentEnded: undefined,
@@ -168,6 +178,7 @@ export function look(view: View, seen: Observation, lastLines: (rank: number) =>
   view.observedSeconds += counted;
   view.silentSeconds += counted;
   if (view.symptomSeconds !== undefined) view.symptomSeconds += counted;
+  if (seen.blind.some((one) => one.view === channelView)) forgetSilence(view);
   for (const record of seen.records) lookAtRecord(view, record, lastLines);
   for (const event of seen.events) lookAtEvent(view, event, seen.monotonicSeconds);
   if (seen.processes !== view.processes) lookAtProcesses(view, seen.processes);
@@ -296,9 +307,9 @@ function lookAtStep(view: View, rank: RankView, event: Extract<WorkerEvent, { ev
     view.links.set(key, link);
     if (seconds <= 0) continue;
     link.readings.add({ step: event.step, bytes, seconds });
-    const rates = view.linkRates.get(event.step) ?? [];
-    if (rates.length === 0) view.linkRates.set(event.step, rates);
-    rates.push(bytes / seconds);
+    const known = view.linkRates.get(event.step) ?? { rates: [], median: 0, counted: 0 };
+    if (known.rates.length === 0) view.linkRates.set(event.step, known);
+    known.rates.push(bytes / seconds);
   }
   if (view.speaker === "rank-0" ? rank.rank !== 0 : event.step <= view.step) return;
   progressed(view, event.step, event.monotonicSeconds ?? now, event.seconds);

@@ -28,6 +28,8 @@ export interface World {
   workerSpec(state: RunState): WorkerSpec;
   /** For a program instead: what is started. */
   readonly program?: (state: RunState) => ProgramAttempt;
+  /** Why the supervisor itself lacks what every action needs (`EMFILE`); undefined when it can act. */
+  shortage(): string | undefined;
   /** Throws when another process has become the supervisor of this run. */
   checkLease(): void;
 }

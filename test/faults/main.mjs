@@ -47,8 +47,8 @@ function measureReal(only, folder) {
   const out = join(folder, "real.jsonl");
   const report = join(folder, "report.json");
   spawnSync(
-    "npx",
-    ["vitest", "run", "test/faults/real", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+    process.execPath,
+    [vitest, "run", "test/faults/real", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
     {
       cwd: root,
       stdio: ["ignore", 2, 2],
@@ -106,6 +106,7 @@ ${provenance()}.`;
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
+const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
 const folder = mkdtempSync(join(tmpdir(), "dualgauge-faults-"));
 try {
   if (values.real) {
@@ -122,8 +123,8 @@ try {
     if (values.days !== undefined) asked.days = Number(values.days);
     const name = values.ettr ? "ettr" : "report";
     const { status } = spawnSync(
-      "npx",
-      ["vitest", "run", `test/faults/${name}.test.ts`, "--disable-console-intercept"],
+      process.execPath,
+      [vitest, "run", `test/faults/${name}.test.ts`, "--disable-console-intercept"],
       // Progress goes to standard error: standard output is the document's.
       {
         cwd: root,

@@ -101,8 +101,8 @@ export const matrix = [
     id: "journal-no-space",
     title: "out of space while writing the journal",
     real: { how: "run directory on a tmpfs with a size limit, filled and freed" },
-    simulated: "the journal's storage refuses appends for 8 s",
-    ...{ detectedBy: ["journal"], kinds: [], actions: ["wait"], ends: "finished" },
+    simulated: "the run directory refuses journal, a checkpoint and what workers say for 8 s",
+    ...{ detectedBy: ["journal", "worker"], kinds: ["no-space"], actions: ["wait", "retry"], ends: "finished" },
   },
   {
     id: "eio",

@@ -66,7 +66,15 @@ const injections: Record<FaultId, () => Injection> = {
   },
   oom: () => befalls(end(12, { ...killed, lines: ["RuntimeError: Cannot allocate memory"] })),
   "checkpoint-no-space": () => befalls(mishap({ kind: "disk-refuses", step: 12, detail: "ENOSPC" })),
-  "journal-no-space": () => refusingJournal(8, "ENOSPC"),
+  "journal-no-space": () => {
+    const disk = mishap({ kind: "disk-refuses", step: 12, detail: "ENOSPC" });
+    const { options } = refusingJournal(8, "ENOSPC");
+    return {
+      options: { diskFull: { ...options.diskFull, silencesWorkers: true }, mishaps: [disk] },
+      fired: ({ refusals, events }) =>
+        refusals > 0 && disk.fired === 1 && events.some(({ type }) => type === "blinded"),
+    };
+  },
   eio: () => {
     const disk = mishap({ kind: "disk-refuses", step: 12, detail: "EIO" });
     const { options } = refusingJournal(3, "EIO");

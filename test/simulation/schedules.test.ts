@@ -46,6 +46,54 @@ test("the journal's disk is full for a while, at any time: nothing is decided me
   }
 });
 
+describe("the whole run directory is full for a while, so that workers cannot say that they are well", () => {
+  const full = (seed: number, from: number) => ({
+    ...{ from, to: from + 1 + (seed % 40), leftoverBytes: 97 * (seed % 60), silencesWorkers: true },
+  });
+
+  test.each(blocks(150, 50))("a healthy run is left alone, seeds from %i on", async (from) => {
+    for (let seed = from; seed < from + 50; seed++) {
+      const file = simulatedRun({ steps: scheduleSteps, workers: 1 + (seed % 4) });
+      const result = await simulate({ seed, file, diskFull: full(seed, 0.5 + (seed % 12)) });
+      expectGood(result, seed);
+      expect(result.state.faults, replay(seed)).toEqual([]);
+      expect(result.state.attempts, replay(seed)).toBe(1);
+      // With enough of a page left over it is told at once, else when there is space again; once in any case.
+      const told = result.events.filter(({ type }) => type === "blinded" || type === "sighted");
+      expect(
+        told.map(({ type }) => type),
+        `was never full; ${replay(seed)}`,
+      ).toEqual(["blinded", "sighted"]);
+    }
+  });
+
+  test("through faults it ends the same", async () => {
+    const undisturbed = await weightsOf(scheduleSteps);
+    for (let seed = 0; seed < 60; seed++) {
+      const result = await simulate({ seed, file: tenFaults(seed), diskFull: full(seed, 0.2 + 0.5 * seed) });
+      expectGood(result, seed);
+      expect(result.state.finished?.weightsSha256, replay(seed)).toBe(undisturbed);
+    }
+  });
+});
+
+test("no file can be opened for a while, at any time: nothing is done meanwhile, and the run ends the same", async () => {
+  const undisturbed = await weightsOf(scheduleSteps);
+  for (let seed = 0; seed < 60; seed++) {
+    const from = 0.2 + 0.5 * seed;
+    const noDescriptors = { from, to: from + 1 + (seed % 40) };
+    const result = await simulate({ seed, file: tenFaults(seed), noDescriptors });
+    expectGood(result, seed);
+    expect(result.state.finished?.weightsSha256, replay(seed)).toBe(undisturbed);
+    const started = result.events[0]?.at ?? 0;
+    const meanwhile = result.events.filter(({ at }) => at - started > from + 0.3 && at - started < noDescriptors.to);
+    expect(meanwhile.filter(({ type }) => type === "launch-intended" || type === "decided")).toEqual([]);
+    const healthy = await simulate({ seed, file: simulatedRun({ steps: scheduleSteps }), noDescriptors });
+    expectGood(healthy, seed);
+    expect(healthy.state.faults, replay(seed)).toEqual([]);
+  }
+});
+
 describe("what no run file can ask for, with the supervisor killed as well", () => {
   test.each(blocks(600, 100))("seeds from %i on", async (from) => {
     const undisturbed = await weightsOf(mishapSteps);

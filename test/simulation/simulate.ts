@@ -8,7 +8,7 @@ import { type EventData, parseEvent, type RunEvent } from "../../src/journal/eve
 import { illegal } from "../../src/journal/legal.ts";
 import { reduce } from "../../src/journal/reduce.ts";
 import { initialState, type RunState } from "../../src/journal/state.ts";
-import type { Launcher } from "../../src/launcher/launcher.ts";
+import { channelView, type Launcher } from "../../src/launcher/launcher.ts";
 import { simulatedLauncher } from "../../src/launcher/simulated.ts";
 import { calm, type SimulatedCluster, simulatedCluster, type Temper } from "../../src/launcher/simulated-cluster.ts";
 import type { Mishap } from "../../src/launcher/simulated-mishap.ts";
@@ -37,7 +37,9 @@ export interface Simulation {
    */
   readonly kills?: readonly Kill[];
   /** From when to when, in seconds since the start, the journal's disk answers with an error. */
-  readonly diskFull?: { readonly from: number; readonly to: number; readonly code?: string };
+  readonly diskFull?: DiskFull;
+  /** From when to when the supervisor can open no file: it sees nothing and can do nothing. */
+  readonly noDescriptors?: { readonly from: number; readonly to: number };
   /** How long a durable append blocks the supervisor. */
   readonly fsyncSeconds?: number;
   /** What stands between the supervisor and the launcher. */
@@ -55,6 +57,16 @@ export interface Simulation {
   /** Ranks and accelerators beyond what a run file may ask for. */
   readonly workers?: number;
   readonly spares?: number;
+}
+
+export interface DiskFull {
+  readonly from: number;
+  readonly to: number;
+  readonly code?: string;
+  /** What the journal still finds space for, in the page that it has begun. */
+  readonly leftoverBytes?: number;
+  /** Workers and agent write to the same disk: what they say waits, and comes half a second after there is space again. */
+  readonly silencesWorkers?: boolean;
 }
 
 export interface Kill {
@@ -89,12 +101,15 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
   const killAt = new Map(kills.map((kill) => [kill.append, kill.when]));
   const since = (): number => clock.monotonicSeconds() - start;
   let journal = "";
+  let leftoverBytes = options.diskFull?.leftoverBytes ?? 0;
   const counts = { appends: 0, killed: 0, stopped: 0, refused: 0, refusals: 0 };
   for (const { at, bySeconds } of wallJumps) clock.schedule(at, () => clock.setWall(bySeconds));
 
   const store = (text: string, durable: boolean): void => {
     const { diskFull, fsyncSeconds } = options;
-    if (diskFull !== undefined && since() >= diskFull.from && since() < diskFull.to) {
+    const isFull = diskFull !== undefined && since() >= diskFull.from && since() < diskFull.to;
+    if (isFull && leftoverBytes >= text.length) leftoverBytes -= text.length;
+    else if (isFull) {
       counts.refusals++;
       throw Object.assign(new Error("the journal cannot be written"), { code: diskFull.code ?? "ENOSPC" });
     }
@@ -106,6 +121,19 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
     if (when !== undefined) throw new Killed();
   };
 
+  const between = (launcher: Launcher): Launcher => {
+    const { diskFull, noDescriptors } = options;
+    const held = diskFull?.silencesWorkers ? heldBack(launcher, clock, { since, ...diskFull }) : launcher;
+    const seen =
+      noDescriptors === undefined ? held : heldBack(held, clock, { since, ...noDescriptors, code: "EMFILE" });
+    return options.between?.(seen, clock) ?? seen;
+  };
+  const shortage = (): string | undefined => {
+    const { noDescriptors } = options;
+    return noDescriptors !== undefined && since() >= noDescriptors.from && since() < noDescriptors.to
+      ? "EMFILE"
+      : undefined;
+  };
   let lease = 0;
   const once = async (): Promise<RunState> => {
     const { events, whole } = replay(journal);
@@ -118,7 +146,8 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
       events,
       store,
       holdsLease,
-      between: options.between,
+      between,
+      shortage,
       watchClock: options.watchClock,
     });
     const control = new AbortController();
@@ -156,6 +185,24 @@ export async function simulate(options: Simulation): Promise<SimulationResult> {
   await clock.wait(30);
   const { events, state } = replay(journal);
   return { state: end, events, cluster, seconds, ...counts, violations: violationsOf({ end, state, events, cluster }) };
+}
+
+/** Nothing of an attempt is seen for a while, and that is known; all that was missed comes afterwards. */
+function heldBack(
+  launcher: Launcher,
+  clock: VirtualClock,
+  { from, to, code, since }: { from: number; to: number; code?: string; since: () => number },
+): Launcher {
+  const [view, later] = code === "EMFILE" ? ["attempt", 0] : [channelView, 0.5];
+  return {
+    ...launcher,
+    observe(epoch) {
+      if (since() < from || since() >= to + later) return launcher.observe(epoch);
+      const nothing = { records: [], events: [], processes: [], malformed: {} };
+      const blind = since() < to ? [{ view, why: code ?? "ENOSPC" }] : [];
+      return { monotonicSeconds: clock.monotonicSeconds(), agent: "unknown", blind, ...nothing };
+    },
+  };
 }
 
 /** Another supervisor holds the lease. */
@@ -224,10 +271,11 @@ function simulatedWorld(options: {
   events: readonly RunEvent[];
   store: (text: string, durable: boolean) => void;
   holdsLease: () => boolean;
-  between: Simulation["between"];
+  between: (launcher: Launcher) => Launcher;
+  shortage: () => string | undefined;
   watchClock: Simulation["watchClock"];
 }): World {
-  const { file, cluster, events, store, holdsLease, between, watchClock } = options;
+  const { file, cluster, events, store, holdsLease, between, shortage, watchClock } = options;
   const { clock } = cluster;
   const state = reduce(events);
   const startedAt = Math.max(clock.wallSeconds(), state.at) - clock.monotonicSeconds();
@@ -240,7 +288,7 @@ function simulatedWorld(options: {
   const folders = { memory: "/memory", disk: "/disk", cache: "/cache", epochFile: "/epoch" };
   return {
     log: openLog({ run: file.name, state, now: () => startedAt + clock.monotonicSeconds(), write: store }),
-    launcher: between?.(launcher, clock) ?? launcher,
+    launcher: between(launcher),
     tiers: simulatedTiers(cluster),
     clock: watchClock?.(clock) ?? clock,
     policy: policyOf(file),
@@ -251,6 +299,7 @@ function simulatedWorld(options: {
       cluster.epoch = epoch;
     },
     workerSpec: (state) => workerSpec(state, file, folders),
+    shortage,
     checkLease() {
       if (!holdsLease()) throw new Refused();
     },

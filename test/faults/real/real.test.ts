@@ -80,7 +80,10 @@ describe.sequential("faults struck for real", () => {
       const { code, stderr } = await run.ended();
       await run.until("the run's end", () => ["finished", "failed"].includes(run.state().phase));
       const struck = run.struckAt();
-      if (struck === undefined) throw new Error(`did not strike; exit ${code}: ${stderr}`);
+      if (struck === undefined) {
+        const why = [stderr, ...run.state().reasons].join("; ");
+        throw new Error(`did not strike; exit ${code}: ${why}`);
+      }
       const { events, state } = readJournal(join(run.dir, "journal.jsonl"));
       const struckAt = scenario.strikesLater ? [] : struck.map((at) => at - state.createdAt);
       const measured = measure(row, { state, events, violations: [], struckAt }, await weightsOf(scenario));

@@ -6,7 +6,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, rmSync,
 import { join, resolve } from "node:path";
 import { identify } from "../../../src/host/processes.ts";
 import type { FaultId } from "../matrix.ts";
-import { createNetwork, startIn } from "./network.ts";
+import { createNetwork, type Network, startIn } from "./network.ts";
 import { command, kill, pause, type RealRun, type RunOptions } from "./real-run.ts";
 import { flipBit, killAndSpoil, removeShard, tearTracker } from "./spoil.ts";
 import { underStrace } from "./strace.ts";
@@ -55,6 +55,22 @@ const stopAndGoOn =
     if (code !== 130) throw new Error(`exit ${code} after ${signal}: ${stderr}`);
     run.start();
   };
+
+/** The engine's ranks in two namespaces; what happens to the network between them, once the run has come to `step`. */
+const onNetwork = (
+  step: number,
+  happens: (network: Network, run: RealRun) => Promise<void>,
+  needs: readonly string[] = [],
+): Scenario => ({
+  ...{ steps: 400, starts: "engine", needs: ["root", "ip", ...needs] },
+  async strike(run) {
+    const network = createNetwork();
+    startIn(network, run);
+    await run.untilStep(step);
+    run.strikes();
+    await happens(network, run);
+  },
+});
 
 export const scenarios: Partial<Record<FaultId, Scenario>> = {
   sigkill: { strike: signalTo("SIGKILL", 1) },
@@ -105,7 +121,8 @@ export const scenarios: Partial<Record<FaultId, Scenario>> = {
   "killed-publishing": { deeds: { dieWhilePublishing: { step: 12, epoch: 1 } } },
   "missing-shard": { strike: (run) => killAndSpoil(run, removeShard, "newest") },
   "every-checkpoint-bad": { strike: (run) => killAndSpoil(run, flipBit, "all") },
-  "slow-rank": { steps: 120, deeds: { slow: { rank: 1, step: 40, seconds: 0.24 } } },
+  // The spare that takes its place is not slow.
+  "slow-rank": { steps: 120, deeds: { slow: { rank: 1, step: 40, seconds: 0.24, epochs: [1] } } },
   "all-slow": {
     steps: 80,
     async strike(run) {
@@ -114,47 +131,32 @@ export const scenarios: Partial<Record<FaultId, Scenario>> = {
       run.pace(90);
     },
   },
-  partition: {
-    ...{ steps: 400, starts: "engine" as const, needs: ["root", "ip"] },
-    async strike(run) {
-      const network = createNetwork();
-      startIn(network, run);
-      await run.untilStep(40);
-      run.strikes();
-      network.link("down");
-      await run.until("the partition seen", () => run.events().some(({ type }) => type === "fault-detected"));
-      network.link("up");
-    },
-  },
+  partition: onNetwork(40, async (network, run) => {
+    network.link("down");
+    await run.until("the partition seen", () => run.events().some(({ type }) => type === "fault-detected"));
+    network.link("up");
+  }),
   "link-flap": {
     unnoticed: "TCP sends again what was lost, within the workers' patience",
-    ...{ steps: 400, starts: "engine" as const, needs: ["root", "ip"] },
-    async strike(run) {
-      const network = createNetwork();
-      startIn(network, run);
-      await run.untilStep(40);
-      run.strikes();
+    ...onNetwork(40, async (network) => {
       for (let flap = 0; flap < 3; flap++) {
         network.link("down");
         await pause(0.3);
         network.link("up");
         await pause(0.5);
       }
-    },
+    }),
   },
-  "slow-link": {
-    ...{ steps: 400, starts: "engine" as const, needs: ["root", "ip", "tc"] },
-    async strike(run) {
-      const network = createNetwork();
-      startIn(network, run);
-      await run.untilStep(60);
-      run.strikes();
+  "slow-link": onNetwork(
+    60,
+    async (network, run) => {
       network.shape("1mbit");
       // The spare stands where the slow one stood, so its link is mended.
       await run.until("the slow link seen", () => run.events().some(({ type }) => type === "fault-detected"));
       network.unshape();
     },
-  },
+    ["tc"],
+  ),
   blind: {
     ...{ steps: 250, needs: ["strace"] },
     strike: underStrace("read,pread64:error=EIO", {
