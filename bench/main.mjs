@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 
 const [name, ...rest] = process.argv.slice(2);
 const here = new URL(".", import.meta.url);
-const shared = ["main.mjs", "block.mjs", "engine-torch.mjs", "gateway-load.mjs", "gateway-mock.mjs"];
+const shared = ["main.mjs", "block.mjs", "engine-torch.mjs", "gateway-load.mjs", "gateway-mock.mjs", "port-full.mjs"];
 const names = readdirSync(here)
   .filter((file) => file.endsWith(".mjs") && !shared.includes(file))
   .map((file) => file.slice(0, -".mjs".length));
