@@ -43,7 +43,9 @@ export function servingModel({ given, config }: ModelSource, capacityTokens: num
   const where = join(given, "config.json");
   const modelType = kept.find(({ key }) => key === "model_type")?.text;
   const decoder = modelType !== undefined && isDecoderFamily(JSON.parse(modelType));
-  const { programs, parameters, positionsMax, extra } = decoder ? decoderModel(json, where) : deepseekModel(json, where);
+  const { programs, parameters, positionsMax, extra } = decoder
+    ? decoderModel(json, where)
+    : deepseekModel(json, where);
   if (capacityTokens !== undefined && capacityTokens > positionsMax) {
     throw new BadInput(`--capacity ${capacityTokens}: the model reads at most ${positionsMax} tokens; give fewer`);
   }

@@ -8,8 +8,8 @@ import { expertsOf, type Projection } from "../../engine/model/experts.ts";
 import { linear } from "../../engine/model/layers.ts";
 import type { Routing } from "../../engine/model/routing.ts";
 import * as f from "../../engine/operators/functions.ts";
-import { type DecoderSite, feedForward } from "./decoder-graphs.ts";
 import type { ExpertRouting } from "./decoder-config.ts";
+import { type DecoderSite, feedForward } from "./decoder-graphs.ts";
 
 /** Mixtral's names of the three projections. */
 const mixtralNames: Readonly<Record<Projection, string>> = { gate_proj: "w1", up_proj: "w3", down_proj: "w2" };

@@ -3,7 +3,7 @@
  * own (engine/program.ts). A layer's cache of grouped attention is rotated keys | values, [batch, tokens, 2 · key heads · head width].
  * Knows: how layers make a model, Hugging Face's names. Does not know: configurations' keys, weights, files.
  */
-import { Graph, type Dimension, type Tensor } from "../../engine/graph.ts";
+import { type Dimension, Graph, type Tensor } from "../../engine/graph.ts";
 import { decodeAttention, latentAttention, rotaryTables, type SequenceContext } from "../../engine/model/attention.ts";
 import { toProgram } from "../../engine/model/deepseek.ts";
 import { linear, rmsNorm, swiGlu } from "../../engine/model/layers.ts";
@@ -21,7 +21,10 @@ export type DecoderPrograms = Pick<ModelPrograms, "prefill" | "decode"> & {
 };
 
 export function decoderPrograms(config: DecoderConfig): DecoderPrograms {
-  const build = (fill: (build: DecoderBuild) => void, name: string): { program: Program; parameters: ParameterShape[] } => {
+  const build = (
+    fill: (build: DecoderBuild) => void,
+    name: string,
+  ): { program: Program; parameters: ParameterShape[] } => {
     const { latent } = config;
     const known = latent ? parametersOf({ ...latent, n_routed_experts: null }) : [];
     const model = newBuild(new Graph(), config, known);
@@ -51,7 +54,9 @@ function buildPrefill(model: DecoderBuild, fixed?: { batch: number; length: numb
     graph.defineDimension("batch", f.slice(shape, 0, 0, 1));
     graph.defineDimension("length", f.slice(shape, 0, 1, 2));
   }
-  const positions = fixed ? f.integers(graph, [...Array(fixed.length).keys()]) : f.range(graph.dimension(length), "length");
+  const positions = fixed
+    ? f.integers(graph, [...Array(fixed.length).keys()])
+    : f.range(graph.dimension(length), "length");
   const mask = readMask(graph, length, config.latent ? 1 : config.heads / config.kvHeads, config.window);
   const site = { ...model, batch, length, rows, expertCapacity: fixed && fixed.batch * fixed.length };
   const latent = config.latent && latentContext(site, config.latent, positions, mask);

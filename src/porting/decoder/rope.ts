@@ -46,7 +46,9 @@ export function frequenciesOf(config: RopeKeys, headDim: number, where: string):
     : { success: true as const, data: config.rope_scaling ?? undefined };
   if (!given.success) {
     const [issue] = given.error.issues;
-    throw new BadInput(`${where}: rope_parameters: ${issue?.message}; no ONNX graph is made of this, port it --to bf16`);
+    throw new BadInput(
+      `${where}: rope_parameters: ${issue?.message}; no ONNX graph is made of this, port it --to bf16`,
+    );
   }
   const scaling = given.data;
   const theta = scaling?.rope_theta ?? config.rope_theta ?? 10_000;
