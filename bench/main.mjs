@@ -8,6 +8,7 @@ const shared = [
   "block.mjs",
   "engine-torch.mjs",
   "parity-models.mjs",
+  "port-full.mjs",
   "gateway-load.mjs",
   "gateway-mock.mjs",
 ];

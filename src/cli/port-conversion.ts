@@ -6,9 +6,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { AscendChip } from "../catalog/ascend-serving.ts";
 import { openCheckpointSource } from "../porting/convert/checkpoint-source.ts";
-import { describeConversion } from "../porting/convert/conversion-plan.ts";
+import { describeConversion, type PlannedFormat } from "../porting/convert/conversion-plan.ts";
 import { type ConversionRequest, convert } from "../porting/convert/convert.ts";
-import type { WeightFormat } from "../porting/convert/recipes.ts";
 import { verifyConversion } from "../porting/convert/verify-conversion.ts";
 import { printDocument, words } from "./output.ts";
 import { conversionLines, planLines, verifyLines } from "./render/conversion.ts";
@@ -42,7 +41,7 @@ export async function runConversion(
 }
 
 export function runPlan(
-  request: { source: string; format: WeightFormat },
+  request: { source: string; format: PlannedFormat; capacityTokens?: number | undefined },
   target: { chip: AscendChip; toolkit: string },
   { json }: Pick<Output, "json">,
 ): void {

@@ -83,10 +83,12 @@ async function dispatch(
   if (options.verify) return runVerify(source, { json, signal });
   const streams = to === "w8a8-dynamic" || ((to === "bf16" || to === "onnx" || options.plan) && isHuggingFace(source));
   if (options.plan) {
-    if (!streams || to === "onnx" || to === "fp32") {
-      throw new BadInput("--plan: answers for a Hugging Face directory --to bf16 or w8a8-dynamic; give one of these");
+    if (!streams || to === "fp32") {
+      throw new BadInput(
+        "--plan: answers for a Hugging Face directory --to bf16, w8a8-dynamic or onnx; give one of these",
+      );
     }
-    return runPlan({ source, format: to }, { chip, toolkit }, { json });
+    return runPlan({ source, format: to, capacityTokens: capacity }, { chip, toolkit }, { json });
   }
   if (destination === undefined) throw new BadInput("port: no directory to write to; give one after the source");
   if (capacity !== undefined && to !== "onnx" && streams) {

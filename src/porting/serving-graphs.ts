@@ -6,7 +6,7 @@ import type { ModelPrograms, Program } from "../engine/program.ts";
 
 /** `capacityTokens` fixes a batch of one, prompts padded to so many tokens and a cache of as many rows. */
 export function servingGraphs(
-  programs: ModelPrograms,
+  programs: Pick<ModelPrograms, "prefill" | "decode">,
   capacityTokens: number | undefined,
 ): Readonly<Record<"prefill.onnx" | "decode.onnx", Program>> {
   if (capacityTokens === undefined) return { "prefill.onnx": programs.prefill(), "decode.onnx": programs.decode() };

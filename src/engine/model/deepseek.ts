@@ -112,7 +112,7 @@ function decodeMask(graph: Graph, position: Tensor, past: Dimension): Tensor {
 }
 
 /** The graph as a program whose parameters are its inputs; Error where an operator would not run everywhere. */
-export function toProgram(graph: Graph, specs: readonly ParameterSpec[], name: string): Program {
+export function toProgram(graph: Graph, specs: readonly Pick<ParameterSpec, "name">[], name: string): Program {
   const encoded = encode(graph, name);
   const uncovered = uncoveredOperators(encoded.operators, operatorSet);
   if (uncovered.length > 0) throw new Error(`the ${name} graph would not run everywhere: ${uncovered.join("; ")}`);

@@ -6,6 +6,7 @@
  * dropped; a fixed capacity makes every shape static, as Ascend's ATC wants, and drops what does not fit. Tokens return by
  * a gather with the slot that each one took: no addition into shared rows, so nothing depends on threads.
  */
+import type { DeepseekConfig } from "../../spec/deepseek-config.ts";
 import type { Dimension, Tensor } from "../graph.ts";
 import * as f from "../operators/functions.ts";
 import type { SequenceContext } from "./attention.ts";
@@ -31,18 +32,40 @@ interface Slots {
   readonly load: Tensor;
 }
 
+/** What experts need of the sequences and of the model around them. */
+export type ExpertContext = Pick<SequenceContext, "graph" | "rows" | "expertCapacity" | "slotMultiple"> & {
+  readonly config: Pick<
+    DeepseekConfig,
+    "hidden_size" | "moe_intermediate_size" | "n_routed_experts" | "num_experts_per_tok"
+  >;
+};
+
+export type Projection = "gate_proj" | "up_proj" | "down_proj";
+
 /** x [rows, hidden] → Σ weight · expert(x) [rows, hidden], and the experts' load as float32 [experts]. */
 export function routedExperts(context: SequenceContext, layer: number, x: Tensor): { output: Tensor; load: Tensor } {
-  const { config, parameter } = context;
   const prefix = `model.layers.${layer}.mlp`;
-  const slots = assignSlots(context, layer, route(context, prefix, x));
+  const weight = (expert: number, projection: Projection): Tensor =>
+    context.parameter(`${prefix}.experts.${expert}.${projection}.weight`);
+  return expertsOf(context, layer, x, { routing: route(context, prefix, x), weight });
+}
+
+/** The same for experts that were chosen, and are named, in another way: `weight` is [width, hidden], of down_proj the other way round. */
+export function expertsOf(
+  context: ExpertContext,
+  layer: number,
+  x: Tensor,
+  { routing, weight }: { routing: Routing; weight: (expert: number, projection: Projection) => Tensor },
+): { output: Tensor; load: Tensor } {
+  const { config } = context;
+  const slots = assignSlots(context, layer, routing);
   const { experts, capacity, count } = slots;
   const { hidden_size: hidden } = config;
   const width = config.moe_intermediate_size ?? 0;
-  const stacked = (projection: string, shape: readonly number[]): Tensor =>
+  const stacked = (projection: Projection, shape: readonly number[]): Tensor =>
     f.reshape(
       f.concat(
-        Array.from({ length: experts }, (_, expert) => parameter(`${prefix}.experts.${expert}.${projection}.weight`)),
+        Array.from({ length: experts }, (_, expert) => weight(expert, projection)),
         0,
       ),
       [experts, ...shape],
@@ -57,7 +80,7 @@ export function routedExperts(context: SequenceContext, layer: number, x: Tensor
   };
 }
 
-function assignSlots(context: SequenceContext, layer: number, routing: Routing): Slots {
+function assignSlots(context: ExpertContext, layer: number, routing: Routing): Slots {
   const { graph, config, rows } = context;
   const experts = config.n_routed_experts ?? 0;
   const chosen = config.num_experts_per_tok;
@@ -102,13 +125,13 @@ const roundedUp = (count: Tensor, multiple: number): Tensor =>
   multiple === 1 ? count : f.mul(f.div(f.add(count, multiple - 1), multiple), multiple);
 
 /** int64 [choices]: 0, 1, 2, … */
-function countUp({ graph }: SequenceContext, choices: Dimension): Tensor {
+function countUp({ graph }: ExpertContext, choices: Dimension): Tensor {
   if (typeof choices === "number") return f.integers(graph, [...Array(choices).keys()]);
   return f.range(graph.dimension(choices), choices);
 }
 
 /** Rows of x [rows, hidden] in slot order. Backward: each row adds up what its own slots received. */
-function dispatch({ rows, config }: SequenceContext, slots: Slots, x: Tensor): Tensor {
+function dispatch({ rows, config }: ExpertContext, slots: Slots, x: Tensor): Tensor {
   const { hidden_size: hidden, num_experts_per_tok: chosen } = config;
   return x.graph.composite([x], () => ({
     outputs: [f.gather(x, slots.rowOf)],
@@ -121,7 +144,7 @@ function dispatch({ rows, config }: SequenceContext, slots: Slots, x: Tensor): T
 }
 
 /** Σ over choices of weight · y[slot], for y [slots, hidden]. Empty slots receive a zero gradient, because their weight is 0. */
-function combine({ rows, config }: SequenceContext, slots: Slots, y: Tensor): Tensor {
+function combine({ rows, config }: ExpertContext, slots: Slots, y: Tensor): Tensor {
   const { hidden_size: hidden, num_experts_per_tok: chosen } = config;
   const { slotOf, rowOf, weights, weightOf } = slots;
   return y.graph.composite([y, weights], () => {

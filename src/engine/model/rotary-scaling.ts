@@ -11,7 +11,7 @@ export function rotaryFrequencies({
   qk_rope_head_dim: width,
   rope_theta: base,
   rope_scaling,
-}: DeepseekConfig): number[] {
+}: Pick<DeepseekConfig, "qk_rope_head_dim" | "rope_theta" | "rope_scaling">): number[] {
   const plain = Array.from({ length: width / 2 }, (_, pair) => base ** ((-2 * pair) / width));
   if (!rope_scaling) return plain;
   const { factor, original_max_position_embeddings: context, beta_fast, beta_slow } = rope_scaling;

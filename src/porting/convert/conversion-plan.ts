@@ -9,8 +9,12 @@ import {
   servingOperators,
   toolkitReleases,
 } from "../../catalog/ascend-serving.ts";
+import { onnxOperators, uncoveredOperators } from "../../catalog/onnx-operators.ts";
+import { refusals } from "../../catalog/platform-support.ts";
+import { operatorSet } from "../../engine/onnx.ts";
 import { BadInput, didYouMean } from "../../spec/bad-input.ts";
 import { type Conversion, type ConversionRequest, planConversion } from "./convert.ts";
+import { servingModel } from "./onnx-graphs.ts";
 import type { WeightFormat } from "./recipes.ts";
 import { bytesOf } from "./shard-layout.ts";
 
@@ -26,10 +30,13 @@ export interface TargetCheck {
   readonly why: string;
 }
 
+/** What is asked for: weights alone, or weights and graphs (`onnx`). */
+export type PlannedFormat = WeightFormat | "onnx";
+
 /** The command's JSON document. */
 export interface ConversionPlan {
   readonly source: { readonly path: string; readonly modelType: string; readonly bytes: number };
-  readonly format: WeightFormat;
+  readonly format: PlannedFormat;
   readonly target: { readonly chip: AscendChip; readonly toolkit: string };
   readonly shards: number;
   readonly bytes: number;
@@ -40,7 +47,10 @@ export interface ConversionPlan {
 }
 
 export function describeConversion(
-  request: Pick<ConversionRequest, "source" | "format">,
+  request: Pick<ConversionRequest, "source"> & {
+    readonly format: PlannedFormat;
+    readonly capacityTokens?: number | undefined;
+  },
   target: { chip: AscendChip; toolkit: string },
 ): ConversionPlan {
   const release = toolkitReleases.findIndex(({ cann }) => cann === target.toolkit);
@@ -50,10 +60,18 @@ export function describeConversion(
       `--toolkit ${target.toolkit}: is not known${didYouMean(target.toolkit, known)}; give one of ${known.join(", ")}`,
     );
   }
-  const conversion = planConversion({ ...request, destination: "" });
-  const { source, format, shards, made } = conversion;
+  const { format, capacityTokens } = request;
+  const onnx = format === "onnx";
+  const conversion = planConversion({
+    ...{ source: request.source, destination: "", format: onnx ? "bf16" : format },
+    // What only ONNX Runtime on another vendor's chips lacks is no matter here: the table says what the target has.
+    graphs: onnx ? { platform: "cpu", capacityTokens } : undefined,
+  });
+  const { source, shards, made } = conversion;
   const small = [...made.values()].reduce((sum, content) => sum + content.length, 0);
-  const checks = checksFor(conversion, target.chip, release);
+  const checks = onnx
+    ? graphChecks(servingModel(source, capacityTokens).operators, target.chip, release)
+    : checksFor(conversion, target.chip, release);
   return {
     source: {
       ...{ path: source.path, modelType: source.modelType },
@@ -63,6 +81,36 @@ export function describeConversion(
     bytes: [...shards, ...source.sideFiles].reduce((sum, { bytes }) => sum + bytes, small),
     runs: checks.every(({ has }) => has !== "no"),
   };
+}
+
+/** What ATC and ONNX Runtime's CANN provider read of the graphs, and the chip of their weights. */
+function graphChecks(operators: readonly string[], chip: AscendChip, release: number): TargetCheck[] {
+  const { product, bfloat16 } = chipFacts[chip];
+  const known = isKnown(release);
+  const toolkit = toolkitReleases[release]?.cann ?? "";
+  const refused = new Set(
+    refusals("ascend", { operators, precision: "bf16", unsupportedOps: [] }).flatMap(({ message }) =>
+      operators.filter((name) => message.includes(`operator type ${name} `)),
+    ),
+  );
+  return [
+    { need: "BF16 weights", has: bfloat16 ? "yes" : "no", why: bfloat16 ? product : `${product} has FP16 only` },
+    ...operators.map((name): TargetCheck => {
+      const need = `ONNX ${name} at set ${operatorSet}`;
+      const [problem] = uncoveredOperators([name], operatorSet);
+      if (problem) return { need, has: "no", why: problem };
+      if (refused.has(name)) return { need, has: "no", why: "ATC registers no importer for it" };
+      const source = onnxOperators[name]?.atcSource ?? "";
+      if (known) return { need, has: "yes", why: source };
+      const why = `registered in newer sources; whether CANN ${toolkit} has it is not published`;
+      return { need, has: "unknown", why };
+    }),
+  ];
+}
+
+/** The registrations that are known are those of this toolkit or an older one. */
+function isKnown(release: number): boolean {
+  return release <= toolkitReleases.findIndex(({ cann }) => cann === operatorsKnownFrom);
 }
 
 function typesOf({ shards }: Conversion): PlannedType[] {
@@ -84,7 +132,7 @@ function checksFor({ source, shards, format }: Conversion, chip: AscendChip, rel
     ...{ all: true, experts, "latent-attention": latent },
     ...{ w8a8: quantizes, "w8a8-experts": quantizes && experts },
   };
-  const known = release <= toolkitReleases.findIndex(({ cann }) => cann === operatorsKnownFrom);
+  const known = isKnown(release);
   const toolkit = toolkitReleases[release]?.cann ?? "";
   return [
     {

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, statfsSync, statSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { FileEntry } from "../../checkpoint/integrity.ts";
 import { BadInput } from "../../spec/bad-input.ts";
@@ -17,7 +17,7 @@ import { type Progress, trackProgress } from "./progress.ts";
 import { recipesFor, type WeightFormat } from "./recipes.ts";
 import { runTasks } from "./run-tasks.ts";
 import { layShards, type OutputShard } from "./shard-layout.ts";
-import type { Task } from "./thread-messages.ts";
+import type { SourcePlace, Task } from "./thread-messages.ts";
 import { sealReport } from "./verify-conversion.ts";
 import { openWorkFolder, type WorkFolder } from "./work-folder.ts";
 import { hashFile } from "./write-shard.ts";
@@ -64,6 +64,8 @@ export interface Conversion {
 const threadsMax = 8;
 /** A thread that waits for the disk leaves its processor to another. */
 const threadsPerProcessor = 2;
+/** A source larger than this share of the memory is not looked for in the page cache, where it would displace everything else. */
+const cachedShare = 0.25;
 /** Below this many bytes a thread would take longer to start than to work. */
 const smallBytes = 64 << 20;
 
@@ -154,7 +156,7 @@ async function runAll(
     progress,
     request: { signal },
     threads,
-  }: { source: { path: string; given: string }; progress: Progress; request: ConversionRequest; threads: number },
+  }: { source: SourcePlace; progress: Progress; request: ConversionRequest; threads: number },
   onFile: (file: FileEntry) => void,
 ): Promise<void> {
   await runTasks(tasks, {
@@ -169,8 +171,9 @@ async function runAll(
   });
 }
 
-export function placeOf({ path, given }: ModelSource): { path: string; given: string } {
-  return { path, given };
+export function placeOf({ path, given, shards }: ModelSource): SourcePlace {
+  const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0);
+  return { path, given, direct: bytes > cachedShare * totalmem() };
 }
 
 export function threadsFor({ threads }: ConversionRequest, totalBytes: number): number {

@@ -115,16 +115,19 @@ test("an FP8 checkpoint's graphs load and give numbers", async () => {
   expect(new Set(values).size).toBeGreaterThan(shape.vocab / 2);
 });
 
-test("another architecture and too large a capacity are refused before anything is written", async () => {
+test("another model's key and too large a capacity are refused before anything is written", async () => {
   writeSyntheticCheckpoint(path("llama"), {
     ...smallerShape(256, { layers: 1, experts: 0 }),
     family: "llama",
     mtpLayers: 0,
     block: 0,
   });
+  const config = JSON.parse(readFileSync(join(path("llama"), "config.json"), "utf8"));
+  const changed = { ...config, max_position_embeddings: 256, attn_logit_softcapping: 30 };
+  writeFileSync(join(path("llama"), "config.json"), JSON.stringify(changed));
   const graphs = { platform: "ascend" } as const;
   const refused = convert({ source: path("llama"), destination: path("no"), format: "bf16", graphs });
-  await expect(refused).rejects.toThrow(/llama.config.json: .*give a deepseek_v3 config.json/);
+  await expect(refused).rejects.toThrow(/llama.config.json: .*attn_logit_softcapping.*port it --to bf16/);
   const long = { ...graphs, capacityTokens: 100_000 };
   const tooLong = convert({ source, destination: path("no"), format: "bf16", graphs: long });
   await expect(tooLong).rejects.toThrow(/--capacity 100000: the model reads at most 256 tokens/);

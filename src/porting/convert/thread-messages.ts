@@ -10,6 +10,8 @@ export interface SourcePlace {
   readonly path: string;
   /** What messages call it. */
   readonly given: string;
+  /** Reads past the page cache. */
+  readonly direct: boolean;
 }
 
 /** One file to make, or to read back. */

@@ -68,7 +68,7 @@ export async function verifyConversion(
   const wanted = new Map(listed.map(({ name, sha256 }) => [name, sha256]));
   const progress = trackProgress(total, onProgress);
   await runTasks(tasks, {
-    source: { path, given },
+    source: { path, given, direct: false },
     threads: threads ?? (total < 64 << 20 ? 0 : Math.min(availableParallelism(), 8)),
     signal,
     onBytes: (bytes) => progress.add(bytes),

@@ -3,11 +3,11 @@
  * Knows: files, hashing, flushing. Does not know: threads, what the tensors are.
  */
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, statSync, writeSync } from "node:fs";
 import type { FileEntry } from "../../checkpoint/integrity.ts";
-import { readFully } from "../../checkpoint/safetensors-file.ts";
 import { encodeOrderedHeader } from "../../checkpoint/safetensors-header.ts";
 import { safetensorsMetadata } from "../../checkpoint/safetensors-write.ts";
+import { openInputFile } from "./input-file.ts";
 import { openOutputFile } from "./output-file.ts";
 import type { OutputTensor } from "./recipes.ts";
 import { bytesOf } from "./shard-layout.ts";
@@ -47,17 +47,27 @@ export function writeShard(shard: ShardToWrite, pieces: TensorPieces, onBytes: (
   return { name: shard.name, bytes, sha256: hash.digest("hex") };
 }
 
+/** Files from this size on are hashed past the page cache, into which they were not written either. */
+const directFrom = 16 << 20;
+const pieceBytes = 4 << 20;
+
+/** One for each thread, which hashes one file at a time. A WebAssembly memory begins on a page; an ArrayBuffer need not. */
+let buffer: Uint8Array | undefined;
+
 /** Size and hash of a file as it lies there; `copy`, where given, gets its bytes and is flushed. */
 export function hashFile(path: string, name: string, onBytes?: (bytes: number) => void, copy?: string): FileEntry {
   const hash = createHash("sha256");
-  const buffer = new Uint8Array(1 << 22);
+  buffer ??= new Uint8Array(new WebAssembly.Memory({ initial: (pieceBytes >> 16) + 1 }).buffer);
+  const { size } = statSync(path);
   let bytes = 0;
-  const fd = openSync(path, "r");
+  const file = openInputFile(path, { direct: size >= directFrom });
   const into = copy === undefined ? undefined : openSync(copy, "w", 0o644);
   try {
-    for (let count = buffer.length; count === buffer.length; ) {
-      count = readFully(fd, buffer, bytes);
-      const piece = buffer.subarray(0, count);
+    while (bytes < size) {
+      const count = Math.min(pieceBytes, size - bytes);
+      const at = file.read(buffer, bytes, count);
+      if (at === undefined) throw new RangeError(`${path}: ends before byte ${size}; it changed while it was read`);
+      const piece = buffer.subarray(at, at + count);
       hash.update(piece);
       if (into !== undefined) for (let done = 0; done < count; ) done += writeSync(into, piece, done);
       bytes += count;
@@ -65,7 +75,7 @@ export function hashFile(path: string, name: string, onBytes?: (bytes: number) =
     }
     if (into !== undefined) fsyncSync(into);
   } finally {
-    closeSync(fd);
+    file.close();
     if (into !== undefined) closeSync(into);
   }
   return { name, bytes, sha256: hash.digest("hex") };
