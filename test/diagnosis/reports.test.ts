@@ -9,6 +9,9 @@ import { lastReports } from "./cases-reports-last.ts";
 import { nvidiaReports } from "./cases-reports-nvidia.ts";
 import { platformReports } from "./cases-reports-platform.ts";
 import { trapReports } from "./cases-reports-traps.ts";
+import { wideReports } from "./cases-reports-wide.ts";
+import { wideAscendReports } from "./cases-reports-wide-ascend.ts";
+import { wideTraps } from "./cases-reports-wide-traps.ts";
 import { traps } from "./cases-traps.ts";
 import { half } from "./report-case.ts";
 import { score, share } from "./score.ts";
@@ -19,6 +22,7 @@ const sets: readonly (readonly [string, readonly Case[]])[] = [
   ["half B", reports.filter(({ name }) => half(name) === "B")],
   ["fresh", freshReports],
   ["last", lastReports],
+  ["wide", [...wideReports, ...wideAscendReports, ...wideTraps]],
   ["older", [...faults, ...more, ...traps]],
 ];
 
