@@ -2,9 +2,11 @@
  * Reads one candidate line: which rules it is evidence for, and for which one most.
  * Knows: rules, families, levels. Does not know: other files, ranks, what happened before or after.
  */
+import { aclRule, cannRule, xidRule } from "../catalog/fault-codes.ts";
 import type { FaultLayer, FaultRule } from "../catalog/fault-rules.ts";
 import { evidenceOf } from "./evidence.ts";
 import { readAhead } from "./finder.ts";
+import { guessFromName, guessFromWords } from "./guess.ts";
 import type { LogLine } from "./line.ts";
 import { families, rulesByValue, signatures, strongCharacters } from "./signatures.ts";
 
@@ -75,27 +77,64 @@ function byFamily(line: LogLine, family: keyof typeof families): Match | undefin
   const value = found?.[1];
   if (found === null || value === undefined) return undefined;
   if (family === "exception") return byException(line, found, value);
-  const key = family === "npu-event" ? value.toLowerCase() : family === "xid" ? String(Number(value)) : value;
-  const compiled = rulesByValue.get(`${family} ${key}`) ?? rulesByValue.get(`${family} ${key.slice(0, 2)}`);
-  if (compiled === undefined) return undefined;
-  const match = judge(line, compiled.rule, found.index, found[0].length);
+  const rule = ruleOf(family, value);
+  if (rule === undefined) return undefined;
+  const match = judge(line, rule, found.index, found[0].length);
   if (match === undefined) return undefined;
   const code = family === "cann-code" ? value : match.code;
   const cleared =
     family === "npu-event" && /\bassert(?:ion)?["']?\s*[:=]\s*["']?0\b|\brecover(?:ed|y)\b|\bresume\b/i.test(line.body);
-  const harmless = family === "sxid" && /\bnon-fatal\b/i.test(line.body) && match.severity === "fatal";
-  // A code of the hardware says more than any words around it; a code of the layers above it says less.
-  const weight = family === "xid" || family === "sxid" || family === "npu-event" ? 1000 : 1;
+  // Switches and the NVLink units of newer GPUs say on the line whether it did any harm.
+  const harmless =
+    (family === "sxid" || family === "xid") && /\bnon-?fatal\b/i.test(line.body) && match.severity === "fatal";
+  // A code of the hardware says more than any words around it; an exact code of a library more than most; one of the layers above less.
+  const weight =
+    family === "xid" || family === "sxid" || family === "npu-event"
+      ? 1000
+      : family === "cann-code" && !/(?:9999|8888)$/.test(value)
+        ? 500
+        : 1;
   return { ...match, code, weight, severity: cleared ? "notice" : harmless ? "degraded" : match.severity };
 }
 
-/** An exception's last line begins with its name; a name that nobody listed is the program's own. */
+/** The rule that lists the code, else what its family's table says of it, else what its family means at all. */
+function ruleOf(family: keyof typeof families, value: string): FaultRule | undefined {
+  const key = family === "npu-event" ? value.toLowerCase() : family === "xid" ? String(Number(value)) : value;
+  const listed = rulesByValue.get(`${family} ${key}`)?.rule;
+  if (listed !== undefined) return listed;
+  if (family === "xid") return xidRule(key);
+  if (family === "acl-return") return aclRule(key);
+  const tabled = family === "cann-code" ? cannRule(key) : undefined;
+  return tabled ?? rulesByValue.get(`${family} ${key.slice(0, 2)}`)?.rule;
+}
+
+/** Names that say nothing of what went wrong. */
+const namesOfAnything = new Set([
+  "RuntimeError",
+  "Exception",
+  "SystemError",
+  "InternalError",
+  "Error",
+  "OSError",
+  "IOError",
+]);
+
+/** An exception's last line begins with its name; a name that nobody listed tells its area by its words, or else is the program's own. */
 function byException(line: LogLine, found: RegExpExecArray, path: string): Match | undefined {
-  const name = path.slice(path.lastIndexOf(".") + 1);
+  const outer = path.slice(path.lastIndexOf(".") + 1);
+  const name = found[2] ?? outer;
   if (/Warning$/.test(name)) return undefined;
-  const compiled = rulesByValue.get(`exception ${name}`) ?? rulesByValue.get("exception Exception");
-  if (compiled === undefined) return undefined;
-  const match = judge(line, compiled.rule, found.index, found[0].length);
+  const message = line.body.slice(found.index + found[0].length);
+  const listed = rulesByValue.get(`exception ${name}`)?.rule;
+  const plain = listed ?? rulesByValue.get("exception Exception")?.rule;
+  if (plain === undefined) return undefined;
+  const guess = namesOfAnything.has(name)
+    ? guessFromWords(message)
+    : listed === undefined
+      ? (guessFromName(name) ?? guessFromWords(message))
+      : undefined;
+  const rule: FaultRule = guess === undefined ? plain : { ...plain, ...guess, id: plain.id };
+  const match = judge(line, rule, found.index, found[0].length);
   return match && { ...match, code: name, weight: 1 };
 }
 

@@ -4,6 +4,7 @@
  */
 import type { FaultRule } from "../catalog/fault-rules.ts";
 import { type ExitMeaning, exitMeaning } from "./exit-meaning.ts";
+import { lastWords } from "./last-words.ts";
 import { type LogLine, readLine } from "./line.ts";
 import { type Match, matchesOf, severityOrder } from "./match.ts";
 import type { LineSink } from "./scan.ts";
@@ -58,6 +59,8 @@ const evidenceMax = 3;
 const evidenceCharactersMax = 400;
 /** Steps after a fault that show that the job survived it; a rank that prints last may add one without. */
 const stepsToRecover = 2;
+/** Whoever is told that his time is over still makes some. */
+const stepsToOutlastNotice = 50;
 const barsToRecover = 40;
 /** World sizes are read on this many lines; later ones repeat them. */
 const worldLinesMax = 200;
@@ -90,8 +93,18 @@ export function createObserver(
   if (fileRank !== undefined) ranks.add(fileRank);
 
   const close = (state: "recovered" | "earlier"): void => {
-    for (const observation of open.values()) observation.state = state;
-    open = new Map();
+    const kept = new Map<string, Observation>();
+    for (const [key, observation] of open) {
+      if (
+        state === "recovered" &&
+        isNoticeToQuit(observation) &&
+        Math.max(stepsSinceFault, barsSinceFault) < stepsToOutlastNotice
+      )
+        kept.set(key, observation);
+      else observation.state = state;
+    }
+    open = kept;
+    if (kept.size > 0) return;
     stepsSinceFault = 0;
     barsSinceFault = 0;
   };
@@ -136,6 +149,15 @@ export function createObserver(
     barsSinceFault = 0;
   };
 
+  /** What was said before an end that tells nothing itself. */
+  const addLastWords = (text: string, lastNumber: number, mustEnd: boolean): void => {
+    const words = lastWords(text, mustEnd);
+    if (words === undefined) return;
+    const { line, rule, fromEnd } = words;
+    const { code, severity } = rule;
+    add(line, lastNumber - fromEnd, { rule, code, severity, weight: 0, groups: {} }, () => "");
+  };
+
   /** True when the line speaks of a fault that is not over. */
   const consider = (number: number, text: () => string, before: () => string): boolean => {
     const line = readLine(text());
@@ -150,6 +172,7 @@ export function createObserver(
       return false;
     }
     if (best.rule.family === "exception" && /Exception ignored in/.test(before().slice(-600))) return false;
+    if (saysNothing(best) && ![...open.values()].some(saysSomething)) addLastWords(before(), number, false);
     add(line, number, best, before);
     return best.severity !== "notice";
   };
@@ -201,11 +224,21 @@ export function createObserver(
       if ((flags & hit.progress) !== 0) step(flags, number, text, before);
       else if ((flags & hit.bar) !== 0 && ++barsSinceFault >= barsToRecover && open.size > 0) close("recovered");
     },
+    tail(text, number) {
+      if (![...open.values()].some(({ severity }) => severity === "fatal")) addLastWords(text, number, true);
+    },
     facts: () => ({ observations, ranks, ...seen, worldSize, steps, stepAt }),
   };
 }
 
 const numberOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : Number(text));
+/** A launcher's report that some process ended. */
+const saysNothing = ({ rule, severity }: Match): boolean =>
+  severity === "fatal" && (rule.family === "exit-code" || rule.layer === "echo");
+const saysSomething = ({ severity, layer }: Observation): boolean =>
+  severity === "fatal" && layer !== "exit" && layer !== "echo";
+const isNoticeToQuit = ({ category, severity }: Observation): boolean =>
+  category === "preemption" && severity === "fatal";
 const endsAttempt = (observation: Observation): boolean => observation.layer === "exit" || observation.layer === "echo";
 
 /** Megatron leaves a loss out that is not above zero, as NaN is not; a skipped step has none either. */
@@ -237,7 +270,8 @@ function observationOf(
   const sequence = /SeqNum=(\d+)|(?:Timeout at (?:NCCL work|collective)): (\d+)/.exec(line.body);
   const blames =
     /remote rank:?\s*\[?(\d+)/i.exec(line.body) ??
-    /\b(?:waiting (?:for|on)|no response from|stuck (?:rank|on rank)) rank (\d+)/i.exec(line.body);
+    /\b(?:waiting (?:for|on)|no response from|stuck (?:rank|on rank)) rank (\d+)/i.exec(line.body) ??
+    /\btask:(\d+) heartbeat time|\bThe node: ?(\d+) is timed out/.exec(line.body);
   return {
     ...{ rule, code: meaning?.code ?? match.code, severity: meaning?.severity ?? match.severity },
     ...{ category: meaning?.category ?? rule.category, action: meaning?.action ?? rule.action, layer: rule.layer },
@@ -257,7 +291,7 @@ function observationOf(
     ...{
       evidence: [where.evidence],
       sequence: numberOf(sequence?.[1] ?? sequence?.[2]),
-      blames: numberOf(blames?.[1]),
+      blames: numberOf(blames?.[1] ?? blames?.[2]),
     },
     ...{ state: "live", count: 1 },
   };

@@ -8,6 +8,8 @@ import { hit, signatures } from "./signatures.ts";
 export interface LineSink {
   /** A line, or a part of one between carriage returns, with what was hit on it; `number` is 1-based. The texts cost decoding. */
   line(flags: number, number: number, text: () => string, before: () => string): void;
+  /** The end of the log, some lines long; `number` is that of its last line. */
+  tail?(text: string, number: number): void;
 }
 
 export interface Scanner {
@@ -90,6 +92,8 @@ export function createScanner(sink: LineSink): Scanner {
     start = Math.max(0, length - overlapBytes);
   };
 
+  const lines = (): number => number - (begun ? 0 : 1);
+
   return {
     push(chunk) {
       const drop = Math.max(0, start - lookBackBytes);
@@ -109,8 +113,10 @@ export function createScanner(sink: LineSink): Scanner {
     },
     end() {
       if (length > start) scan(length);
+      const { bytes } = work;
+      sink.tail?.(decode(bytes.subarray(Math.max(0, length - lookBackBytes), length)), lines());
     },
-    lines: () => number - (begun ? 0 : 1),
+    lines,
   };
 }
 

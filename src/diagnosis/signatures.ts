@@ -2,6 +2,7 @@
  * Prepares the rule base for one pass over bytes: which short strings betray a line that is worth reading, and which rules each stands for.
  * Knows: rules, the texts of progress, launches and vendors. Does not know: lines' meaning (match), files.
  */
+import { listedCannCodes } from "../catalog/fault-codes.ts";
 import { type FaultFamily, type FaultRule, faultRules } from "../catalog/fault-rules.ts";
 import { encodings } from "./encode-text.ts";
 import { buildFinder, type Finder, type Pattern } from "./finder.ts";
@@ -57,6 +58,7 @@ const progressTexts = [
     "training completed",
   ],
   ...["training finished", "after training is done", "loss is ", ": loss ", "train_loss", "tok/s", "training complete"],
+  ...["timing_s/", "training: step", "avg_batch_cost", "samples/s", "total_loss:", "prefill batch", "decode batch"],
 ];
 const launchTexts = [
   ...["starting elastic_operator", "restarting worker group", "starting worker group", "rendezvous'ing worker group"],
@@ -108,20 +110,47 @@ export const families: Readonly<
   },
   "acl-return": {
     regex:
-      /(?:error code is|error code:|runtime result ?=|retcode ?[=:]|errno ?[:=]|ret ?=|failure|error code ?=)\s*\[?(\d{6})\b/i,
-    anchors: ["error code", "runtime result", "retcode", "errno", "ret=", "ret = ", "failure "],
+      /(?:error code is|error code:|runtime result ?=|retcode ?[=:]|errno ?[:=]|ret ?=|failure|failed:|error code ?=)\s*\[?([1235]\d{5})\b/i,
+    anchors: [
+      "error code",
+      "runtime result",
+      "retcode",
+      "errno",
+      "ret=",
+      "ret = ",
+      "failure ",
+      "failed: 507",
+      "failed: 107",
+      "failed: 207",
+    ],
   },
   "torch-npu": { regex: /\b(ERR\d{5})\b/, anchors: ["err0", "err99999"] },
   "cann-code": {
-    regex: /(?<![A-Za-z0-9])(E[A-Z]\d{4})(?=[:\])]|\[PID)/,
-    anchors: ["ei00", "ei99", "ee10", "ee99", "ez10", "ez30", "ez99", "eh00", "eh99", "el00", "el99", "ej00", "ej99"],
+    regex: /(?<![A-Za-z0-9])(E[A-Z]\d{4}|E[1-9]\d{4})(?=[:\])]|\[PID| {2})/,
+    anchors: [
+      "ec00",
+      "ei00",
+      "ei99",
+      "ee10",
+      "ee99",
+      "ez10",
+      "ez30",
+      "ez99",
+      "eh00",
+      "eh99",
+      "el00",
+      "el99",
+      "ej00",
+      "ej99",
+    ],
   },
   exception: {
     regex:
-      /^(?:[|+ ]*)((?:[A-Za-z_]\w*\.)*(?:Exception|[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed|ReadTimeoutError)))(?::|$)/,
+      /^(?:[|+ ]*)((?:[A-Za-z_]\w*\.)*(?:Exception|_?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed|ReadTimeoutError)))(?:\((\w+)\))?(?::|$)/,
     anchors: [
       "error:",
       "exception:",
+      "error):",
       "keyboardinterrupt",
       "assertionerror",
       "keyerror",
@@ -186,7 +215,9 @@ function prepare(): Signatures {
     if (texts.length > 0) add(texts, hit.candidate, anchored.push({ rule }) - 1);
   }
   for (const family of Object.keys(families)) {
-    if (isFamily(family)) add(families[family].anchors, hit.candidate, anchored.push({ family }) - 1);
+    if (!isFamily(family)) continue;
+    const listed = family === "cann-code" ? listedCannCodes() : [];
+    add([...families[family].anchors, ...listed], hit.candidate, anchored.push({ family }) - 1);
   }
   const none = anchored.length;
   add(progressTexts, hit.progress, none);

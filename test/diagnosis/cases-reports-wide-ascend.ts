@@ -105,7 +105,7 @@ there are(is) 1 abnormal device(s):
 (EngineCore_DP0 pid=626) ERROR 12-05 07:51:00 [core.py:708]     out = torch.ops._C.rotary_embedding(positions, query, key)
 (EngineCore_DP0 pid=626) ERROR 12-05 07:51:00 [core.py:708] AttributeError: '_OpNamespace' '_C' object has no attribute 'rotary_embedding'
 (APIServer pid=500) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}
-[ERROR] 2025-10-24-12:07:28 (PID:1532, Device:-1, RankID:-1) ERR99999 UNKNOWN applicaiton exception
+[ERROR] 2025-12-05-07:51:28 (PID:1532, Device:-1, RankID:-1) ERR99999 UNKNOWN applicaiton exception
 `,
   ),
   fault(

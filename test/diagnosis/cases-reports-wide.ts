@@ -368,12 +368,12 @@ RuntimeError: element 0 of tensors does not require grad and does not have a gra
   ),
   fault(
     "the system of switches is not up",
-    "instability",
+    "software-kit",
     "evict-node",
     '/opt/venv/lib/python3.11/site-packages/torch/cuda/__init__.py:129: UserWarning: CUDA initialization: Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling NumCudaDevices() that might have already set an error? Error 802: system not yet initialized (Triggered internally at ../c10/cuda/CUDAFunctions.cpp:108.)\n  return torch._C._cuda_getDeviceCount() > 0\nTraceback (most recent call last):\n  File "/srv/train.py", line 20, in <module>\nRuntimeError: Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling NumCudaDevices() that might have already set an error? Error 802: system not yet initialized\n',
   ),
   fault(
-    "an extension was built for another PyTorch",
+    "flash attention was built for another PyTorch",
     "software-kit",
     "fix-job",
     'Traceback (most recent call last):\n  File "/srv/train.py", line 4, in <module>\n    from flash_attn import flash_attn_func\nImportError: /opt/venv/lib/python3.10/site-packages/flash_attn_2_cuda.cpython-310-x86_64-linux-gnu.so: undefined symbol: _ZN3c104cuda9SetDeviceEi\n',
