@@ -8,6 +8,7 @@ import { freshReports } from "./cases-reports-fresh.ts";
 import { lastReports } from "./cases-reports-last.ts";
 import { nvidiaReports } from "./cases-reports-nvidia.ts";
 import { platformReports } from "./cases-reports-platform.ts";
+import { secondReports } from "./cases-reports-second.ts";
 import { trapReports } from "./cases-reports-traps.ts";
 import { wideReports } from "./cases-reports-wide.ts";
 import { wideAscendReports } from "./cases-reports-wide-ascend.ts";
@@ -23,6 +24,7 @@ const sets: readonly (readonly [string, readonly Case[]])[] = [
   ["fresh", freshReports],
   ["last", lastReports],
   ["wide", [...wideReports, ...wideAscendReports, ...wideTraps]],
+  ["second", secondReports],
   ["older", [...faults, ...more, ...traps]],
 ];
 
