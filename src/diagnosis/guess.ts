@@ -75,7 +75,7 @@ const spaced = (name: string): string =>
 
 const byName: readonly (readonly [RegExp, Guess])[] = [
   [
-    /\bmemory\b|out of|exhausted|\boom\b/,
+    /\bmemory\b|out of|exhausted|\boom\b|store full/,
     {
       layer: "program",
       category: "memory",

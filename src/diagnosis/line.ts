@@ -34,10 +34,15 @@ const levelWord = "(TRACE|DEBUG|INFO|NOTICE|EVENT|WARN(?:ING)?|ERR(?:OR)?|CRITIC
 /** Each is tried at the start of what is left, until none fits. */
 const rankPrefix =
   /^\[?(?:default|rank|Rank )(\d{1,6})\]?:(?:\[|\s|$)?|^(?:\[rank |\[Rank )(\d{1,6})\]\s?|^(\d{1,5}): /;
-/** Open MPI's `--tag-output`: job and rank. */
-const mpiPrefix = /^\[\d+,(\d+)\]<std(?:out|err)>:\s?/;
+/** Open MPI's `--tag-output`, as it is or as SageMaker passes it on: job and rank. */
+const mpiPrefix = /^\[\d+,(?:mpirank:)?(\d+)(?:,[\w.-]+)?\]<std(?:out|err)>:\s?/;
 /** Consoles that put stamps into a column of a table. */
-const columnPrefix = /^\s*\|\s(?=\d{4}-\d\d-\d\d)|^\|\s/;
+const columnPrefix = /^\s*\|\s(?=\d{4}-\d\d-\d\d)|^\|\s|^[a-z][\w.-]*-\d+\s+\|\s/;
+/** A component that names itself before its level. */
+const componentPrefix =
+  /^\[[A-Za-z][\w. -]{1,30}\]\s?(?=\[(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERR(?:OR)?|CRITICAL|FATAL)\])/;
+/** What a native exception says when nobody catches it. */
+const nativeWords = /^\s*(?:what\(\):\s+)+/;
 /** SGLang's: the rank stands beside the time. */
 const schedulerPrefix = /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d((?: [A-Z]{2}\d+)+)\]/;
 /** A progress bar that was not ended before somebody else wrote. */
@@ -66,10 +71,12 @@ export function readLine(raw: string): LogLine {
   const state: Parts = { rank: undefined, pid: undefined, level: undefined, at: undefined, hasYear: false };
   const unwrapped = unwrap(text, state);
   let body = unwrapped.includes("%|") ? unwrapped.replace(barPrefix, "") : unwrapped;
-  for (let round = 0; round < 10; round++) {
-    const rest = strip(body, state);
-    if (rest === body) break;
-    body = rest;
+  body = stripAll(body, state);
+  const native = nativeWords.exec(body);
+  if (native !== null) {
+    body = stripAll(body.slice(native[0].length), state);
+    if (!/^[\w.:]+(?:Error|Exception)\b/.test(body)) body = `RuntimeError: ${body}`;
+    state.level = "error";
   }
   if (/^NCCL WARN|\bNCCL WARN\b/.test(body)) state.level = "error";
   else if (/\bNCCL (?:INFO|TRACE)\b/.test(body)) state.level = "info";
@@ -123,7 +130,18 @@ function causeOf(fields: ReadonlyMap<string, unknown>): string | undefined {
   return undefined;
 }
 
-function strip(body: string, state: Parts): string {
+function stripAll(text: string, state: Parts): string {
+  let body = text;
+  for (let round = 0; round < 10; round++) {
+    const rest = strip(body, state);
+    if (rest === body) break;
+    body = rest;
+  }
+  return body;
+}
+
+function strip(text: string, state: Parts): string {
+  let body = text;
   const glogMatch = glogLevel.exec(body);
   if (glogMatch !== null) state.level ??= levelNames[glogMatch[1] ?? ""];
   const scheduler = schedulerPrefix.exec(body);
@@ -167,7 +185,17 @@ function strip(body: string, state: Parts): string {
   }
   const plog = plogModule.exec(body);
   if (plog !== null) state.pid ??= Number(plog[1]);
-  for (const prefix of [columnPrefix, plogModule, plogFile, pythonFile, container, syslogHost, kernelTag, hostPrefix]) {
+  for (const prefix of [
+    columnPrefix,
+    componentPrefix,
+    plogModule,
+    plogFile,
+    pythonFile,
+    container,
+    syslogHost,
+    kernelTag,
+    hostPrefix,
+  ]) {
     const match = prefix.exec(body);
     if (match !== null && match[0].length > 0) return body.slice(match[0].length);
   }
