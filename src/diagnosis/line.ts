@@ -23,6 +23,7 @@ export interface LogLine {
 const ansi = /\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal must not be commanded by a log
 const control = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
+const controlled = new RegExp(control.source);
 
 const levelNames: Readonly<Record<string, Level>> = {
   ...{ TRACE: "debug", DEBUG: "debug", INFO: "info", NOTICE: "info", EVENT: "info" },
@@ -67,7 +68,8 @@ const slurmTag = /^(?:slurmstepd(?:-\S+)?|srun|slurmd|salloc|sbatch): (?=error|f
 const readCharactersMax = 4096;
 
 export function readLine(raw: string): LogLine {
-  const text = raw.slice(0, readCharactersMax).replace(ansi, "").replace(control, "").trimEnd();
+  const read = raw.length > readCharactersMax ? raw.slice(0, readCharactersMax) : raw;
+  const text = (controlled.test(read) ? read.replace(ansi, "").replace(control, "") : read).trimEnd();
   const state: Parts = { rank: undefined, pid: undefined, level: undefined, at: undefined, hasYear: false };
   const unwrapped = unwrap(text, state);
   let body = unwrapped.includes("%|") ? unwrapped.replace(barPrefix, "") : unwrapped;

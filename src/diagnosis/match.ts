@@ -35,15 +35,45 @@ export const layerOrder: Readonly<Record<FaultLayer, number>> = {
 export const severityOrder = { fatal: 0, degraded: 1, notice: 2 } as const;
 const encoder = new TextEncoder();
 
-/** Every rule that the line is evidence for, the best first; words that are only data match nothing. */
-export function matchesOf(line: LogLine, context: MatchContext): Match[] {
-  const { finder, anchored } = signatures();
-  const found: Match[] = [];
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters may stand within words
+const hidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/;
+/** An exception's name where a prefix may still stand before it. */
+const exceptionAnywhere =
+  /_?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed)(?:\(\w+\))?(?::|$)|^Exception\b|\bException:/;
+
+/**
+ * False only where no rule of `ids`, whose anchors were hit on the line, can match it, whatever prefixes are taken off:
+ * most such lines are healthy, and taking prefixes off costs far more than looking first.
+ */
+export function mayMatch(raw: string, ids: readonly number[]): boolean {
+  // Colours and JSON hide what stands in a line; what an exception's words are read from is not the line itself.
+  if (raw.startsWith("{") || raw.includes("what()") || hidden.test(raw)) return true;
+  const { anchored } = signatures();
+  return ids.some((id) => {
+    const anchor = anchored[id];
+    if (anchor === undefined) return false;
+    if ("family" in anchor)
+      return (anchor.family === "exception" ? exceptionAnywhere : families[anchor.family].regex).test(raw);
+    const { regex, rule } = anchor.rule;
+    if (regex === undefined) return (rule.all ?? []).some((all) => all.some((text) => raw.includes(text.trim())));
+    return regex.source.includes("^") || regex.test(raw);
+  });
+}
+
+/** Whose anchors stand in the text. */
+function idsIn(text: string): Set<number> {
   const ids = new Set<number>();
-  const bytes = encoder.encode(line.body);
+  const bytes = encoder.encode(text);
   const padded = new DataView(new ArrayBuffer(bytes.length + readAhead));
   new Uint8Array(padded.buffer).set(bytes);
-  finder.find(padded, 0, bytes.length, ({ id }) => ids.add(id));
+  signatures().finder.find(padded, 0, bytes.length, ({ id }) => ids.add(id));
+  return ids;
+}
+
+/** Every rule that the line is evidence for, the best first; words that are only data match nothing. `ids`: at least all whose anchors stand in its body. */
+export function matchesOf(line: LogLine, context: MatchContext, ids: Iterable<number> = idsIn(line.body)): Match[] {
+  const { anchored } = signatures();
+  const found: Match[] = [];
   for (const id of ids) {
     const anchor = anchored[id];
     if (anchor === undefined) continue;

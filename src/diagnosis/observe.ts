@@ -6,7 +6,7 @@ import type { FaultRule } from "../catalog/fault-rules.ts";
 import { type ExitMeaning, exitMeaning } from "./exit-meaning.ts";
 import { lastWords } from "./last-words.ts";
 import { type LogLine, readLine } from "./line.ts";
-import { type Match, matchesOf, severityOrder } from "./match.ts";
+import { type Match, matchesOf, mayMatch, severityOrder } from "./match.ts";
 import type { LineSink } from "./scan.ts";
 import { hit } from "./signatures.ts";
 
@@ -126,7 +126,9 @@ export function createObserver(
     const known = open.get(key);
     const evidence = { file: name, line: number, text: line.text.trim().slice(0, evidenceCharactersMax) };
     const own = stamp(line);
-    const at = own ?? timeBefore(before(), stamp);
+    // Of a flood of the same line only some are asked for the stamp before them.
+    const asked = known === undefined || known.count < 16 || known.count % 16 === 0;
+    const at = own ?? (asked ? timeBefore(before(), stamp) : undefined);
     if (known !== undefined) {
       known.count++;
       const severity = meaning?.severity ?? match.severity;
@@ -159,9 +161,13 @@ export function createObserver(
   };
 
   /** True when the line speaks of a fault that is not over. */
-  const consider = (number: number, text: () => string, before: () => string): boolean => {
-    const line = readLine(text());
-    const [best] = matchesOf(line, { ...seen, before: () => before().slice(-2048) });
+  const consider = (number: number, text: () => string, before: () => string, ids: readonly number[]): boolean => {
+    const raw = text();
+    if (!mayMatch(raw, ids)) return false;
+    const line = readLine(raw);
+    // What stands in the rest of a line was found when the line was; what was unpacked from it was not.
+    const known = raw.trimEnd().endsWith(line.body) ? ids : undefined;
+    const [best] = matchesOf(line, { ...seen, before: () => before().slice(-2048) }, known);
     if (best === undefined) return false;
     if (best.rule.recovers !== undefined) {
       for (const [key, observation] of open) {
@@ -209,10 +215,10 @@ export function createObserver(
   };
 
   return {
-    line(flags, number, text, before) {
+    line(flags, number, text, before, ids) {
       if ((flags & hit.nvidia) !== 0) seen.nvidia = true;
       if ((flags & hit.ascend) !== 0) seen.ascend = true;
-      const faulty = (flags & hit.candidate) !== 0 && consider(number, text, before);
+      const faulty = (flags & hit.candidate) !== 0 && consider(number, text, before, ids);
       if ((flags & hit.world) !== 0 && worldLines < worldLinesMax) {
         worldLines++;
         const match = world.exec(text());

@@ -84,7 +84,7 @@ const ascendTexts = [
 ];
 const worldTexts = ["world size", "world_size", "nproc_per_node", "nproc-per-node", "clients joined"];
 
-/** For each family: how its value is read, and what betrays it. */
+/** For each family: how its value is read, and what betrays it; anchors with capitals must be written so. */
 export const families: Readonly<
   Record<Exclude<FaultFamily, "exit-code">, { regex: RegExp; anchors: readonly string[] }>
 > = {
@@ -148,23 +148,23 @@ export const families: Readonly<
     regex:
       /^(?:[|+ ]*)((?:[A-Za-z_]\w*\.)*(?:Exception|_?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed|ReadTimeoutError)))(?:\((\w+)\))?(?::|$)/,
     anchors: [
-      "error:",
-      "exception:",
-      "error):",
-      "keyboardinterrupt",
-      "assertionerror",
-      "keyerror",
-      "stopiteration",
-      "systemexit",
-      "notimplementederror",
-      "memoryerror",
-      "unsupported:",
-      "badzipfile:",
-      "arrowinvalid:",
-      "empty",
-      "eoferror",
-      "failure:",
-      "recursionerror",
+      "Error:",
+      "Exception:",
+      "Error):",
+      "KeyboardInterrupt",
+      "AssertionError",
+      "KeyError",
+      "StopIteration",
+      "SystemExit",
+      "NotImplementedError",
+      "MemoryError",
+      "Unsupported:",
+      "BadZipFile:",
+      "ArrowInvalid:",
+      "Empty",
+      "EOFError",
+      "Failure:",
+      "RecursionError",
     ],
   },
 };
@@ -206,8 +206,13 @@ function prepare(): Signatures {
   const patterns: Pattern[] = [];
   const add = (texts: readonly string[], flags: number, id: number): void => {
     for (const text of texts) {
-      for (const bytes of encodings(text.toLowerCase()))
-        patterns.push({ bytes: bytes.slice(0, scannedBytesMax), flags, id });
+      const small = text.toLowerCase();
+      const cased =
+        small === text || !/^[ -~]*$/.test(text)
+          ? {}
+          : { cased: new TextEncoder().encode(text.slice(0, scannedBytesMax)) };
+      for (const bytes of encodings(small))
+        patterns.push({ bytes: bytes.slice(0, scannedBytesMax), flags, ...cased, id });
     }
   };
   for (const rule of compiledRules) {
@@ -216,7 +221,7 @@ function prepare(): Signatures {
   }
   for (const family of Object.keys(families)) {
     if (!isFamily(family)) continue;
-    const listed = family === "cann-code" ? listedCannCodes() : [];
+    const listed = family === "cann-code" ? listedCannCodes().map((code) => code.toLowerCase()) : [];
     add([...families[family].anchors, ...listed], hit.candidate, anchored.push({ family }) - 1);
   }
   const none = anchored.length;
