@@ -9,6 +9,7 @@ import { lastReports } from "./cases-reports-last.ts";
 import { nvidiaReports } from "./cases-reports-nvidia.ts";
 import { platformReports } from "./cases-reports-platform.ts";
 import { secondReports } from "./cases-reports-second.ts";
+import { thirdReports } from "./cases-reports-third.ts";
 import { trapReports } from "./cases-reports-traps.ts";
 import { wideReports } from "./cases-reports-wide.ts";
 import { wideAscendReports } from "./cases-reports-wide-ascend.ts";
@@ -25,6 +26,7 @@ const sets: readonly (readonly [string, readonly Case[]])[] = [
   ["last", lastReports],
   ["wide", [...wideReports, ...wideAscendReports, ...wideTraps]],
   ["second", secondReports],
+  ["third", thirdReports],
   ["older", [...faults, ...more, ...traps]],
 ];
 
