@@ -13,7 +13,7 @@ const quotedCode =
   /^\s{3,}(?:return |raise |await |yield |self\.|[\w.]+(?:\[[^\]]*\])? ?[+*/|-]?= ?[^=]|[\w.]+\([^)]*\)?$)/;
 const indented = /^(?:\s{4,}|\t)\S/;
 const dataKey =
-  /(?:^|[\s,{(["'])(?:input_?text|text|prompt|sample|doc|document|content|question|answer|completion|generat(?:ed|ion)(?:[ _]text)?|(?:model )?output|reply|response|caption|instruction|query|conversation|example|decoded|transcript|story|passage|title|description|help|usage|comment|docstring|note|tip|hint|input_str|tokens?|words?|corpus|dataset|train_data|eval[ _]sample|user|assistant|human)s?["']?(?:\s*(?:\[\w*\]|#?\d+|\(\w+\)))?\s*(?::|=|->|=>)\s*/i;
+  /(?:^|[\s,{(["'])(?:input_?text|text|prompt|sample|doc|document|content|question|answer|completion|generat(?:ed|ion)(?:[ _]text)?|(?:model )?output|reply|response|caption|instruction|query|conversation|example|decoded|transcript|story|passage|title|description|help|usage|comment|docstring|note|tip|hint|input_str|tokens?|words?|corpus|dataset|train_data|eval[ _]sample|user|assistant|human|predict(?:ion|ed)|reference|ground[_ ]?truth|gold|hypothes[ie]s|observation|thought|tool[_ ]?(?:call|output|result|response)|action[_ ]input)s?["']?(?:\s*(?:\[\w*\]|#?\d+|\(\w+\)))?\s*(?::|=|->|=>)\s*/i;
 const pastTalk =
   /(?:\b(?:no|not|without|never|zero|0|if|unless|when|whenever|avoids?|prevents?|for|handles?|handling|catch(?:es|ing)?|checks?|checking|against|on|about|simulat\w+|inject\w*|fake|mock\w*|called|named|word|phrase|like|see|grep|search\w*|count(?:ing|ed)? of|number of|total|past|previous|earlier|last)\s+(?:an?\s+|the\s+|any\s+|of\s+|for\s+)*)$/i;
 const recovering =

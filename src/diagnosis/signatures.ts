@@ -126,7 +126,7 @@ export const families: Readonly<
   },
   "torch-npu": { regex: /\b(ERR\d{5})\b/, anchors: ["err0", "err99999"] },
   "cann-code": {
-    regex: /(?<![A-Za-z0-9])(E[A-Z]\d{4}|E[1-9]\d{4})(?=[:\])]|\[PID| {2})/,
+    regex: /(?<![A-Za-z0-9])(E[A-Z]\d{4}|E[1-9]\d{4})(?=[:\])]|\[PID|(?<=^E\d{5}) {2})/,
     anchors: [
       "ec00",
       "ei00",
