@@ -8,6 +8,8 @@ const comment = /^\s*(?:#|\/\/|\/\*|\*\s|--\s|\+{1,3}\s|>>>\s|\.\.\.\s|\$\s|%\s|
 const settings = /^\s*(?:export\s+|set\s+)?[A-Z][A-Z0-9_]{2,}=\S|^\s*[\w-]+\s*\.{4,}\s*\S|^\s*--?[a-z][\w-]*(?:[= ]|$)/;
 const frame =
   /^\s+(?:File "|at \w|raise\b|return\b|assert\b|if\b|except\b|with\b|for\b|def\b|print\b|log(?:ger|ging)?\.)/;
+/** A list of codes with what they mean. */
+const glossary = /^\s*(?:E[A-Z]\d{4}|ERR\d{5}|\d{6}|0x[0-9a-f]{8}|S?[Xx]id \d+)\s{2,}[^\s:]/i;
 /** A line of the program's text, as tracebacks quote it under the file's. */
 const quotedCode =
   /^\s{3,}(?:return |raise |await |yield |self\.|[\w.]+(?:\[[^\]]*\])? ?[+*/|-]?= ?[^=]|[\w.]+\([^)]*\)?$)/;
@@ -37,7 +39,7 @@ export function evidenceOf(
 ): Evidence {
   const { body, level } = line;
   if (comment.test(body) || settings.test(body) || frame.test(body) || tests.test(body)) return "data";
-  if (quotedCode.test(body) || othersProbe.test(body)) return "data";
+  if (quotedCode.test(body) || glossary.test(body) || othersProbe.test(body)) return "data";
   if (!indentedIsReport && indented.test(body)) return "data";
   const before = body.slice(0, start);
   if (
