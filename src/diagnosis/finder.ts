@@ -9,6 +9,8 @@
 export interface Pattern {
   readonly bytes: Uint8Array;
   readonly flags: number;
+  /** The same bytes as they must be written, where capitals matter. */
+  readonly cased?: Uint8Array;
   /** What the caller knows it by; several patterns may share one. */
   readonly id: number;
 }
@@ -40,7 +42,8 @@ export function buildFinder(patterns: readonly Pattern[], common: string): Finde
   const compare = (view: DataView, key: number, at: number, from: number, to: number, found: Found): void => {
     for (const { pattern, offset } of buckets.get(key) ?? []) {
       const start = at - offset;
-      if (start >= from && start + pattern.bytes.length <= to && stands(view, start, pattern.bytes))
+      if (start < from || start + pattern.bytes.length > to) continue;
+      if (pattern.cased === undefined ? stands(view, start, pattern.bytes) : standsSo(view, start, pattern.cased))
         found(pattern, start);
     }
   };
@@ -59,6 +62,11 @@ export function buildFinder(patterns: readonly Pattern[], common: string): Finde
 
 function stands(view: DataView, start: number, bytes: Uint8Array): boolean {
   for (let i = 0; i < bytes.length; i++) if (fold[view.getUint8(start + i)] !== bytes[i]) return false;
+  return true;
+}
+
+function standsSo(view: DataView, start: number, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (view.getUint8(start + i) !== bytes[i]) return false;
   return true;
 }
 

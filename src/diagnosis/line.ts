@@ -23,6 +23,7 @@ export interface LogLine {
 const ansi = /\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal must not be commanded by a log
 const control = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
+const controlled = new RegExp(control.source);
 
 const levelNames: Readonly<Record<string, Level>> = {
   ...{ TRACE: "debug", DEBUG: "debug", INFO: "info", NOTICE: "info", EVENT: "info" },
@@ -34,6 +35,19 @@ const levelWord = "(TRACE|DEBUG|INFO|NOTICE|EVENT|WARN(?:ING)?|ERR(?:OR)?|CRITIC
 /** Each is tried at the start of what is left, until none fits. */
 const rankPrefix =
   /^\[?(?:default|rank|Rank )(\d{1,6})\]?:(?:\[|\s|$)?|^(?:\[rank |\[Rank )(\d{1,6})\]\s?|^(\d{1,5}): /;
+/** Open MPI's `--tag-output`, as it is or as SageMaker passes it on: job and rank. */
+const mpiPrefix = /^\[\d+,(?:mpirank:)?(\d+)(?:,[\w.-]+)?\]<std(?:out|err)>:\s?/;
+/** Consoles that put stamps into a column of a table. */
+const columnPrefix = /^\s*\|\s(?=\d{4}-\d\d-\d\d)|^\|\s|^[a-z][\w.-]*-\d+\s+\|\s/;
+/** A component that names itself before its level. */
+const componentPrefix =
+  /^\[[A-Za-z][\w. -]{1,30}\]\s?(?=\[(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERR(?:OR)?|CRITICAL|FATAL)\])/;
+/** What a native exception says when nobody catches it. */
+const nativeWords = /^\s*(?:what\(\):\s+)+/;
+/** SGLang's: the rank stands beside the time. */
+const schedulerPrefix = /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d((?: [A-Z]{2}\d+)+)\]/;
+/** A progress bar that was not ended before somebody else wrote. */
+const barPrefix = /^[^|]{0,200}\d{1,3}%\|[^|]{0,200}\|[^[\]]{0,80}\[[^\]]{0,120}\]\s*(?=\S)/;
 const actorPrefix =
   /^\((?:[A-Za-z_][\w.]*)(?:\([\w.-]+\))?(?:\s+rank=(\d+)|\s+[A-Z]{2,3}\d+)?(?:\s+pid=(\d+))?(?:,\s*ip=[\w.:-]+)?\)\s/;
 const hostPrefix = /^(?!E[A-Z]\d{4}|E\d{5}|[\w.]*(?:Error|Exception))(?:[a-zA-Z][\w.-]*\d[\w.-]*):\s(?=\S)/;
@@ -54,14 +68,17 @@ const slurmTag = /^(?:slurmstepd(?:-\S+)?|srun|slurmd|salloc|sbatch): (?=error|f
 const readCharactersMax = 4096;
 
 export function readLine(raw: string): LogLine {
-  const text = raw.slice(0, readCharactersMax).replace(ansi, "").replace(control, "").trimEnd();
+  const read = raw.length > readCharactersMax ? raw.slice(0, readCharactersMax) : raw;
+  const text = (controlled.test(read) ? read.replace(ansi, "").replace(control, "") : read).trimEnd();
   const state: Parts = { rank: undefined, pid: undefined, level: undefined, at: undefined, hasYear: false };
   const unwrapped = unwrap(text, state);
-  let body = unwrapped;
-  for (let round = 0; round < 10; round++) {
-    const rest = strip(body, state);
-    if (rest === body) break;
-    body = rest;
+  let body = unwrapped.includes("%|") ? unwrapped.replace(barPrefix, "") : unwrapped;
+  body = stripAll(body, state);
+  const native = nativeWords.exec(body);
+  if (native !== null) {
+    body = stripAll(body.slice(native[0].length), state);
+    if (!/^[\w.:]+(?:Error|Exception)\b/.test(body)) body = `RuntimeError: ${body}`;
+    state.level = "error";
   }
   if (/^NCCL WARN|\bNCCL WARN\b/.test(body)) state.level = "error";
   else if (/\bNCCL (?:INFO|TRACE)\b/.test(body)) state.level = "info";
@@ -92,8 +109,9 @@ function unwrap(text: string, state: Parts): string {
   const log = fields.get("log");
   if (typeof log === "string" && fields.has("stream")) return log.trimEnd();
   const level = fields.get("level") ?? fields.get("levelname") ?? fields.get("severity");
-  const message = fields.get("msg") ?? fields.get("message");
-  if (typeof level !== "string" || typeof message !== "string") return text;
+  const told = fields.get("msg") ?? fields.get("message");
+  if (typeof level !== "string" || typeof told !== "string") return text;
+  const message = causeOf(fields) ?? told;
   state.level = levelNames[level.toUpperCase()];
   const time = fields.get("time") ?? fields.get("ts") ?? fields.get("timestamp") ?? fields.get("asctime");
   const stamp = typeof time === "string" ? stampOf(time) : undefined;
@@ -103,9 +121,36 @@ function unwrap(text: string, state: Parts): string {
   return message;
 }
 
-function strip(body: string, state: Parts): string {
+/** What a structured logger says of the exception beside its message: of a traceback, the line that names it. */
+function causeOf(fields: ReadonlyMap<string, unknown>): string | undefined {
+  for (const key of ["exc_info", "exception", "traceback", "stacktrace", "stack_trace", "stack", "error", "err"]) {
+    const value = fields.get(key);
+    if (typeof value !== "string" || value.trim() === "") continue;
+    const lines = value.split("\n").filter((line) => /^\S/.test(line) && !/^Traceback /.test(line));
+    return lines.find((line) => /^[\w.]+(?:Error|Exception|Interrupt)\b/.test(line)) ?? lines[0] ?? value;
+  }
+  return undefined;
+}
+
+function stripAll(text: string, state: Parts): string {
+  let body = text;
+  for (let round = 0; round < 10; round++) {
+    const rest = strip(body, state);
+    if (rest === body) break;
+    body = rest;
+  }
+  return body;
+}
+
+function strip(text: string, state: Parts): string {
+  let body = text;
   const glogMatch = glogLevel.exec(body);
   if (glogMatch !== null) state.level ??= levelNames[glogMatch[1] ?? ""];
+  const scheduler = schedulerPrefix.exec(body);
+  if (scheduler !== null) {
+    state.rank ??= actorRank(scheduler[1] ?? "");
+    body = `${body.slice(0, 20)}]${body.slice(scheduler[0].length)}`;
+  }
   const stamp = stampOf(body);
   if (stamp !== undefined) {
     if (state.at === undefined && stamp.at !== undefined)
@@ -115,7 +160,14 @@ function strip(body: string, state: Parts): string {
   const rank = rankPrefix.exec(body);
   if (rank !== null) {
     state.rank ??= Number(rank[1] ?? rank[2] ?? rank[3]);
+    // Whoever relays the line of a rank does not say how grave it is.
+    if (rank[1] !== undefined && state.level === "info") state.level = undefined;
     return body.slice(rank[0].endsWith("[") ? rank[0].length - 1 : rank[0].length);
+  }
+  const mpi = mpiPrefix.exec(body);
+  if (mpi !== null) {
+    state.rank ??= Number(mpi[1]);
+    return body.slice(mpi[0].length);
   }
   const actor = actorPrefix.exec(body);
   if (actor !== null) {
@@ -135,7 +187,17 @@ function strip(body: string, state: Parts): string {
   }
   const plog = plogModule.exec(body);
   if (plog !== null) state.pid ??= Number(plog[1]);
-  for (const prefix of [plogModule, plogFile, pythonFile, container, syslogHost, kernelTag, hostPrefix]) {
+  for (const prefix of [
+    columnPrefix,
+    componentPrefix,
+    plogModule,
+    plogFile,
+    pythonFile,
+    container,
+    syslogHost,
+    kernelTag,
+    hostPrefix,
+  ]) {
     const match = prefix.exec(body);
     if (match !== null && match[0].length > 0) return body.slice(match[0].length);
   }
@@ -143,6 +205,7 @@ function strip(body: string, state: Parts): string {
 }
 
 const inside = [
+  /^(?:srun: )?error: \S+: tasks? (\d+)(?:: |,|-)/,
   /\bRankID:(\d+)/,
   /\[(?:PG [^\]]*?)?Rank (\d+)\]/,
   /^Rank:? ?(\d+)\b/,

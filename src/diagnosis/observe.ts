@@ -4,8 +4,9 @@
  */
 import type { FaultRule } from "../catalog/fault-rules.ts";
 import { type ExitMeaning, exitMeaning } from "./exit-meaning.ts";
+import { lastWords } from "./last-words.ts";
 import { type LogLine, readLine } from "./line.ts";
-import { type Match, matchesOf, severityOrder } from "./match.ts";
+import { type Match, matchesOf, mayMatch, severityOrder } from "./match.ts";
 import type { LineSink } from "./scan.ts";
 import { hit } from "./signatures.ts";
 
@@ -58,6 +59,8 @@ const evidenceMax = 3;
 const evidenceCharactersMax = 400;
 /** Steps after a fault that show that the job survived it; a rank that prints last may add one without. */
 const stepsToRecover = 2;
+/** Whoever is told that his time is over still makes some. */
+const stepsToOutlastNotice = 50;
 const barsToRecover = 40;
 /** World sizes are read on this many lines; later ones repeat them. */
 const worldLinesMax = 200;
@@ -90,8 +93,18 @@ export function createObserver(
   if (fileRank !== undefined) ranks.add(fileRank);
 
   const close = (state: "recovered" | "earlier"): void => {
-    for (const observation of open.values()) observation.state = state;
-    open = new Map();
+    const kept = new Map<string, Observation>();
+    for (const [key, observation] of open) {
+      if (
+        state === "recovered" &&
+        isNoticeToQuit(observation) &&
+        Math.max(stepsSinceFault, barsSinceFault) < stepsToOutlastNotice
+      )
+        kept.set(key, observation);
+      else observation.state = state;
+    }
+    open = kept;
+    if (kept.size > 0) return;
     stepsSinceFault = 0;
     barsSinceFault = 0;
   };
@@ -113,7 +126,9 @@ export function createObserver(
     const known = open.get(key);
     const evidence = { file: name, line: number, text: line.text.trim().slice(0, evidenceCharactersMax) };
     const own = stamp(line);
-    const at = own ?? timeBefore(before(), stamp);
+    // Of a flood of the same line only some are asked for the stamp before them.
+    const asked = known === undefined || known.count < 16 || known.count % 16 === 0;
+    const at = own ?? (asked ? timeBefore(before(), stamp) : undefined);
     if (known !== undefined) {
       known.count++;
       const severity = meaning?.severity ?? match.severity;
@@ -136,10 +151,23 @@ export function createObserver(
     barsSinceFault = 0;
   };
 
+  /** What was said before an end that tells nothing itself. */
+  const addLastWords = (text: string, lastNumber: number, mustEnd: boolean): void => {
+    const words = lastWords(text, mustEnd);
+    if (words === undefined) return;
+    const { line, rule, fromEnd } = words;
+    const { code, severity } = rule;
+    add(line, lastNumber - fromEnd, { rule, code, severity, weight: 0, groups: {} }, () => "");
+  };
+
   /** True when the line speaks of a fault that is not over. */
-  const consider = (number: number, text: () => string, before: () => string): boolean => {
-    const line = readLine(text());
-    const [best] = matchesOf(line, { ...seen, before: () => before().slice(-2048) });
+  const consider = (number: number, text: () => string, before: () => string, ids: readonly number[]): boolean => {
+    const raw = text();
+    if (!mayMatch(raw, ids)) return false;
+    const line = readLine(raw);
+    // What stands in the rest of a line was found when the line was; what was unpacked from it was not.
+    const known = raw.trimEnd().endsWith(line.body) ? ids : undefined;
+    const [best] = matchesOf(line, { ...seen, before: () => before().slice(-2048) }, known);
     if (best === undefined) return false;
     if (best.rule.recovers !== undefined) {
       for (const [key, observation] of open) {
@@ -150,6 +178,7 @@ export function createObserver(
       return false;
     }
     if (best.rule.family === "exception" && /Exception ignored in/.test(before().slice(-600))) return false;
+    if (saysNothing(best) && ![...open.values()].some(saysSomething)) addLastWords(before(), number, false);
     add(line, number, best, before);
     return best.severity !== "notice";
   };
@@ -186,10 +215,10 @@ export function createObserver(
   };
 
   return {
-    line(flags, number, text, before) {
+    line(flags, number, text, before, ids) {
       if ((flags & hit.nvidia) !== 0) seen.nvidia = true;
       if ((flags & hit.ascend) !== 0) seen.ascend = true;
-      const faulty = (flags & hit.candidate) !== 0 && consider(number, text, before);
+      const faulty = (flags & hit.candidate) !== 0 && consider(number, text, before, ids);
       if ((flags & hit.world) !== 0 && worldLines < worldLinesMax) {
         worldLines++;
         const match = world.exec(text());
@@ -201,11 +230,21 @@ export function createObserver(
       if ((flags & hit.progress) !== 0) step(flags, number, text, before);
       else if ((flags & hit.bar) !== 0 && ++barsSinceFault >= barsToRecover && open.size > 0) close("recovered");
     },
+    tail(text, number) {
+      if (![...open.values()].some(({ severity }) => severity === "fatal")) addLastWords(text, number, true);
+    },
     facts: () => ({ observations, ranks, ...seen, worldSize, steps, stepAt }),
   };
 }
 
 const numberOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : Number(text));
+/** A launcher's report that some process ended. */
+const saysNothing = ({ rule, severity }: Match): boolean =>
+  severity === "fatal" && (rule.family === "exit-code" || rule.layer === "echo");
+const saysSomething = ({ severity, layer }: Observation): boolean =>
+  severity === "fatal" && layer !== "exit" && layer !== "echo";
+const isNoticeToQuit = ({ category, severity }: Observation): boolean =>
+  category === "preemption" && severity === "fatal";
 const endsAttempt = (observation: Observation): boolean => observation.layer === "exit" || observation.layer === "echo";
 
 /** Megatron leaves a loss out that is not above zero, as NaN is not; a skipped step has none either. */
@@ -237,7 +276,8 @@ function observationOf(
   const sequence = /SeqNum=(\d+)|(?:Timeout at (?:NCCL work|collective)): (\d+)/.exec(line.body);
   const blames =
     /remote rank:?\s*\[?(\d+)/i.exec(line.body) ??
-    /\b(?:waiting (?:for|on)|no response from|stuck (?:rank|on rank)) rank (\d+)/i.exec(line.body);
+    /\b(?:waiting (?:for|on)|no response from|stuck (?:rank|on rank)) rank (\d+)/i.exec(line.body) ??
+    /\btask:(\d+) heartbeat time|\bThe node: ?(\d+) is timed out/.exec(line.body);
   return {
     ...{ rule, code: meaning?.code ?? match.code, severity: meaning?.severity ?? match.severity },
     ...{ category: meaning?.category ?? rule.category, action: meaning?.action ?? rule.action, layer: rule.layer },
@@ -257,7 +297,7 @@ function observationOf(
     ...{
       evidence: [where.evidence],
       sequence: numberOf(sequence?.[1] ?? sequence?.[2]),
-      blames: numberOf(blames?.[1]),
+      blames: numberOf(blames?.[1] ?? blames?.[2]),
     },
     ...{ state: "live", count: 1 },
   };

@@ -37,7 +37,7 @@ export function rankCauses(logs: readonly LogSummary[]): Diagnosis {
     if (earlier.has(observation.file)) observation.state = "earlier";
     else if (survived(observation, stepAt)) observation.state = "recovered";
   }
-  const live = all.filter(({ state }) => state === "live");
+  const live = withCrashes(all.filter(({ state }) => state === "live"));
   const cause = pick(live);
   const context = { platform: platformOf(logs), ranks: ranksOf(logs), live };
   const rootCause = cause === undefined ? null : findingOfCause(cause, context);
@@ -75,13 +75,30 @@ function survived({ lastAt, layer }: Observation, stepAt: number | undefined): b
   return later > survivedSeconds && later < comparableSeconds;
 }
 
+const crashSignals = new Set(["SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGKILL"]);
+
+/**
+ * A process that crashed did not do so because its peers lost it: such an end stands with what failed in the program's own runtime.
+ * Several that were killed were ended by somebody who had a reason.
+ */
+function withCrashes(live: readonly Observation[]): Observation[] {
+  const crashed = live.filter(({ rule, code }) => rule.family === "exit-code" && crashSignals.has(code));
+  const killed = new Set(crashed.filter(({ code }) => code === "SIGKILL").map(({ rank, pid }) => rank ?? pid));
+  return live.map((one) =>
+    crashed.includes(one) && (one.code !== "SIGKILL" || killed.size === 1) ? { ...one, layer: "runtime" } : one,
+  );
+}
+
 /** The cause, or undefined where nothing fatal is left. */
 function pick(live: readonly Observation[]): Observation | undefined {
   const stops = live.filter(isStop);
   const fatal = live.filter(
     (one) =>
       one.severity === "fatal" &&
-      !(layerOrder[one.layer] >= layerOrder.peer && stops.some((stop) => stands(stop, one))),
+      !(
+        (layerOrder[one.layer] >= layerOrder.peer || one.rule.family === "exit-code") &&
+        stops.some((stop) => stands(stop, one))
+      ),
   );
   const spoken = fatal.filter(({ layer }) => layer !== "echo");
   if (spoken.length === 0)

@@ -6,8 +6,10 @@ import { type Pattern, readAhead } from "./finder.ts";
 import { hit, signatures } from "./signatures.ts";
 
 export interface LineSink {
-  /** A line, or a part of one between carriage returns, with what was hit on it; `number` is 1-based. The texts cost decoding. */
-  line(flags: number, number: number, text: () => string, before: () => string): void;
+  /** A line, or a part of one between carriage returns, with what was hit on it; `number` is 1-based. The texts cost decoding. `ids`: whose anchors were hit; reused. */
+  line(flags: number, number: number, text: () => string, before: () => string, ids: readonly number[]): void;
+  /** The end of the log, some lines long; `number` is that of its last line. */
+  tail?(text: string, number: number): void;
 }
 
 export interface Scanner {
@@ -40,6 +42,7 @@ export function createScanner(sink: LineSink): Scanner {
   /** What follows the cut of a line that began as data is data. */
   let data = false;
   let flags = 0;
+  const ids: number[] = [];
   let from = 0;
   let end = 0;
 
@@ -54,8 +57,10 @@ export function createScanner(sink: LineSink): Scanner {
       number,
       () => decode(bytes.subarray(first, last)),
       () => decode(bytes.subarray(Math.max(0, first - lookBackBytes), first)),
+      ids,
     );
     flags = 0;
+    ids.length = 0;
   };
 
   /** Segments between `start` and `to`, of which the last ends there. */
@@ -74,7 +79,9 @@ export function createScanner(sink: LineSink): Scanner {
         if (end > returns) end = endOf(bytes, at, carriageReturn, end);
       }
       const seen = at + pattern.bytes.length <= told;
-      flags |= (seen ? pattern.flags & hit.candidate : pattern.flags) & (at < dataEnd ? ~hit.candidate : -1);
+      const means = (seen ? pattern.flags & hit.candidate : pattern.flags) & (at < dataEnd ? ~hit.candidate : -1);
+      flags |= means;
+      if ((means & hit.candidate) !== 0 && !ids.includes(pattern.id)) ids.push(pattern.id);
     };
     finder.find(view, start, to, found);
     flush();
@@ -89,6 +96,8 @@ export function createScanner(sink: LineSink): Scanner {
     scan(length);
     start = Math.max(0, length - overlapBytes);
   };
+
+  const lines = (): number => number - (begun ? 0 : 1);
 
   return {
     push(chunk) {
@@ -109,8 +118,10 @@ export function createScanner(sink: LineSink): Scanner {
     },
     end() {
       if (length > start) scan(length);
+      const { bytes } = work;
+      sink.tail?.(decode(bytes.subarray(Math.max(0, length - lookBackBytes), length)), lines());
     },
-    lines: () => number - (begun ? 0 : 1),
+    lines,
   };
 }
 

@@ -2,6 +2,7 @@
  * Prepares the rule base for one pass over bytes: which short strings betray a line that is worth reading, and which rules each stands for.
  * Knows: rules, the texts of progress, launches and vendors. Does not know: lines' meaning (match), files.
  */
+import { listedCannCodes } from "../catalog/fault-codes.ts";
 import { type FaultFamily, type FaultRule, faultRules } from "../catalog/fault-rules.ts";
 import { encodings } from "./encode-text.ts";
 import { buildFinder, type Finder, type Pattern } from "./finder.ts";
@@ -57,6 +58,7 @@ const progressTexts = [
     "training completed",
   ],
   ...["training finished", "after training is done", "loss is ", ": loss ", "train_loss", "tok/s", "training complete"],
+  ...["timing_s/", "training: step", "avg_batch_cost", "samples/s", "total_loss:", "prefill batch", "decode batch"],
 ];
 const launchTexts = [
   ...["starting elastic_operator", "restarting worker group", "starting worker group", "rendezvous'ing worker group"],
@@ -82,7 +84,7 @@ const ascendTexts = [
 ];
 const worldTexts = ["world size", "world_size", "nproc_per_node", "nproc-per-node", "clients joined"];
 
-/** For each family: how its value is read, and what betrays it. */
+/** For each family: how its value is read, and what betrays it; anchors with capitals must be written so. */
 export const families: Readonly<
   Record<Exclude<FaultFamily, "exit-code">, { regex: RegExp; anchors: readonly string[] }>
 > = {
@@ -108,34 +110,61 @@ export const families: Readonly<
   },
   "acl-return": {
     regex:
-      /(?:error code is|error code:|runtime result ?=|retcode ?[=:]|errno ?[:=]|ret ?=|failure|error code ?=)\s*\[?(\d{6})\b/i,
-    anchors: ["error code", "runtime result", "retcode", "errno", "ret=", "ret = ", "failure "],
+      /(?:error code is|error code:|runtime result ?=|retcode ?[=:]|errno ?[:=]|ret ?=|failure|failed:|error code ?=)\s*\[?([1235]\d{5})\b/i,
+    anchors: [
+      "error code",
+      "runtime result",
+      "retcode",
+      "errno",
+      "ret=",
+      "ret = ",
+      "failure ",
+      "failed: 507",
+      "failed: 107",
+      "failed: 207",
+    ],
   },
   "torch-npu": { regex: /\b(ERR\d{5})\b/, anchors: ["err0", "err99999"] },
   "cann-code": {
-    regex: /(?<![A-Za-z0-9])(E[A-Z]\d{4})(?=[:\])]|\[PID)/,
-    anchors: ["ei00", "ei99", "ee10", "ee99", "ez10", "ez30", "ez99", "eh00", "eh99", "el00", "el99", "ej00", "ej99"],
+    regex: /(?<![A-Za-z0-9])(E[A-Z]\d{4}|E[1-9]\d{4})(?=[:\])]|\[PID|(?<=^E\d{5}) {2})/,
+    anchors: [
+      "ec00",
+      "ei00",
+      "ei99",
+      "ee10",
+      "ee99",
+      "ez10",
+      "ez30",
+      "ez99",
+      "eh00",
+      "eh99",
+      "el00",
+      "el99",
+      "ej00",
+      "ej99",
+    ],
   },
   exception: {
     regex:
-      /^(?:[|+ ]*)((?:[A-Za-z_]\w*\.)*(?:Exception|[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed|ReadTimeoutError)))(?::|$)/,
+      /^(?:[|+ ]*)((?:[A-Za-z_]\w*\.)*(?:Exception|_?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Unsupported|Empty|File|Iteration|Invalid|Killed|ReadTimeoutError)))(?:\((\w+)\))?(?::|$)/,
     anchors: [
-      "error:",
-      "exception:",
-      "keyboardinterrupt",
-      "assertionerror",
-      "keyerror",
-      "stopiteration",
-      "systemexit",
-      "notimplementederror",
-      "memoryerror",
-      "unsupported:",
-      "badzipfile:",
-      "arrowinvalid:",
-      "empty",
-      "eoferror",
-      "failure:",
-      "recursionerror",
+      "Error:",
+      "Exception:",
+      "Error):",
+      "KeyboardInterrupt",
+      "AssertionError",
+      "KeyError",
+      "StopIteration",
+      "SystemExit",
+      "NotImplementedError",
+      "MemoryError",
+      "Unsupported:",
+      "BadZipFile:",
+      "ArrowInvalid:",
+      "Empty",
+      "EOFError",
+      "Failure:",
+      "RecursionError",
     ],
   },
 };
@@ -177,8 +206,13 @@ function prepare(): Signatures {
   const patterns: Pattern[] = [];
   const add = (texts: readonly string[], flags: number, id: number): void => {
     for (const text of texts) {
-      for (const bytes of encodings(text.toLowerCase()))
-        patterns.push({ bytes: bytes.slice(0, scannedBytesMax), flags, id });
+      const small = text.toLowerCase();
+      const cased =
+        small === text || !/^[ -~]*$/.test(text)
+          ? {}
+          : { cased: new TextEncoder().encode(text.slice(0, scannedBytesMax)) };
+      for (const bytes of encodings(small))
+        patterns.push({ bytes: bytes.slice(0, scannedBytesMax), flags, ...cased, id });
     }
   };
   for (const rule of compiledRules) {
@@ -186,7 +220,9 @@ function prepare(): Signatures {
     if (texts.length > 0) add(texts, hit.candidate, anchored.push({ rule }) - 1);
   }
   for (const family of Object.keys(families)) {
-    if (isFamily(family)) add(families[family].anchors, hit.candidate, anchored.push({ family }) - 1);
+    if (!isFamily(family)) continue;
+    const listed = family === "cann-code" ? listedCannCodes().map((code) => code.toLowerCase()) : [];
+    add([...families[family].anchors, ...listed], hit.candidate, anchored.push({ family }) - 1);
   }
   const none = anchored.length;
   add(progressTexts, hit.progress, none);

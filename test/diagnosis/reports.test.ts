@@ -8,7 +8,12 @@ import { freshReports } from "./cases-reports-fresh.ts";
 import { lastReports } from "./cases-reports-last.ts";
 import { nvidiaReports } from "./cases-reports-nvidia.ts";
 import { platformReports } from "./cases-reports-platform.ts";
+import { secondReports } from "./cases-reports-second.ts";
+import { thirdReports } from "./cases-reports-third.ts";
 import { trapReports } from "./cases-reports-traps.ts";
+import { wideReports } from "./cases-reports-wide.ts";
+import { wideAscendReports } from "./cases-reports-wide-ascend.ts";
+import { wideTraps } from "./cases-reports-wide-traps.ts";
 import { traps } from "./cases-traps.ts";
 import { half } from "./report-case.ts";
 import { score, share } from "./score.ts";
@@ -19,6 +24,9 @@ const sets: readonly (readonly [string, readonly Case[]])[] = [
   ["half B", reports.filter(({ name }) => half(name) === "B")],
   ["fresh", freshReports],
   ["last", lastReports],
+  ["wide", [...wideReports, ...wideAscendReports, ...wideTraps]],
+  ["second", secondReports],
+  ["third", thirdReports],
   ["older", [...faults, ...more, ...traps]],
 ];
 
