@@ -46,7 +46,7 @@ test.skipIf(ETTR === undefined)(
     }
     expect(rows.length).toBe(cases.length);
   },
-  1_800_000,
+  7_200_000,
 );
 
 async function measure({ record, diskStallSeconds }: Case, days: number): Promise<string> {
