@@ -283,7 +283,7 @@ function interrupted(run: Run, why: string): Summary {
   const error = new GatewayError(502, `the answer broke off: ${why}`, { code: "stream_interrupted" });
   // A continuation that never began has not begun an answer either.
   if (!client.begun)
-    client.begin(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
+    client.beginStream({ "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
   client.end(`data: ${JSON.stringify(error.document({ resume_id: id }))}\n\n`);
   return summary(run, { error: why });
 }
