@@ -48,6 +48,8 @@ export interface AttemptOptions {
   readonly path: string;
   readonly body: Buffer;
   readonly headers: Readonly<Record<string, string>>;
+  /** Name of the client's key, if keys are asked for. */
+  readonly caller?: string | undefined;
   /** Of a streamed request; absent: the answer comes whole. */
   readonly stream: StreamState | undefined;
   readonly continuing: boolean;
@@ -108,10 +110,10 @@ export function attempt(options: AttemptOptions): Promise<Attempt> {
     if (client.gone) return settle({ kind: "abandoned" }, { stop: true });
     if (stream === undefined) waiting.start(options.answerSeconds, "no answer in");
     else waiting.start(options.firstTokenSeconds, "no token in");
-    const { path, body, headers } = options;
+    const { path, body, headers, caller } = options;
     const authorized =
       backend.authorization === undefined ? headers : { ...headers, authorization: backend.authorization };
-    control = backend.upstream.send({ method: "POST", path, headers: authorized, body }, sink);
+    control = backend.upstream.send({ method: "POST", path, headers: authorized, body, caller }, sink);
     // The connection was refused before `send` returned.
     if (settled) control.abort();
   });
