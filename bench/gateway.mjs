@@ -1,7 +1,8 @@
 /**
  * Measures the gateway beside Portkey's: requests a second and added latency, whole and streamed, and memory over many requests.
  * Knows: processes on this machine, taking turns: the same Node, backend, load and request for both. Does not know: their insides.
- * Portkey's gateway is installed into a cache folder outside the repository. GATEWAY_BENCH_REQUESTS and _CONNECTIONS make a small run.
+ * Portkey's gateway is installed into a cache folder outside the repository. A load ends after so many requests or seconds, so that
+ * all of it takes less than eight minutes; --quick takes one, and GATEWAY_BENCH_REQUESTS, _CONNECTIONS, _SECONDS, _ROUNDS, _MEMORY choose.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,10 +14,16 @@ import { provenance, writeBlock } from "./block.mjs";
 
 const version = "1.15.2";
 const write = process.argv.includes("--write");
-const requestsMax = Number(process.env.GATEWAY_BENCH_REQUESTS ?? 20_000);
-const connectionCounts = (process.env.GATEWAY_BENCH_CONNECTIONS ?? "1,10,100,1000").split(",").map(Number);
-const memoryRequests = Number(process.env.GATEWAY_BENCH_MEMORY ?? 200_000);
-const rounds = Number(process.env.GATEWAY_BENCH_ROUNDS ?? 3);
+const quick = process.argv.includes("--quick");
+const given = (name, usual, small) => process.env[`GATEWAY_BENCH_${name}`] ?? (quick ? small : usual);
+const requestsMax = Number(given("REQUESTS", 20_000, 2000));
+const connectionCounts = given("CONNECTIONS", "1,10,100,1000", "10,100").split(",").map(Number);
+const memoryRequests = Number(given("MEMORY", 200_000, 8000));
+const rounds = Number(given("ROUNDS", 3, 1));
+/** Of one load; a thousand connections take longer until each had its turn. */
+const secondsMax = Number(given("SECONDS", 3.5, 2));
+const secondsOf = (connections) => secondsMax * (connections >= 1000 ? 1.5 : 1);
+const memorySecondsMax = 25;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const body = (stream) =>
   JSON.stringify({
@@ -71,9 +78,15 @@ async function compared(subjects, { stream, connections }) {
   for (let round = 0; round < rounds; round++) {
     for (const [name, subject] of Object.entries(subjects)) {
       const cpuBefore = subject.pid ? cpuSeconds(subject.pid) : 0;
-      const run = await load({ ...subject, body: body(stream), connections, requests, secondsMax: 120 });
+      const run = await load({
+        ...subject,
+        body: body(stream),
+        connections,
+        requests,
+        secondsMax: secondsOf(connections),
+      });
       if (run.failed > 0) process.stderr.write(`bench: ${name}: ${run.failed} requests failed\n`);
-      const cpu = subject.pid ? ((cpuSeconds(subject.pid) - cpuBefore) / (run.requests * 1.1)) * 1e6 : 0;
+      const cpu = subject.pid ? ((cpuSeconds(subject.pid) - cpuBefore) / run.sent) * 1e6 : 0;
       runs[name].push({ ...run, cpu });
     }
   }
@@ -93,17 +106,19 @@ async function compared(subjects, { stream, connections }) {
 async function memoryOf(subject) {
   const readings = [];
   const parts = 8;
-  for (let part = 0; part <= parts; part++) {
-    await load({
+  let requests = 0;
+  for (let part = 0; part < parts; part++) {
+    const { sent } = await load({
       ...subject,
       body: body(part % 2 === 1),
       connections: 50,
       requests: Math.ceil(memoryRequests / parts),
-      secondsMax: 300,
+      secondsMax: memorySecondsMax,
     });
+    requests += sent;
     readings.push(residentBytes(subject.pid));
   }
-  return { first: readings[0], last: readings.at(-1), most: Math.max(...readings) };
+  return { requests, first: readings[0], last: readings.at(-1), most: Math.max(...readings) };
 }
 
 function report(rows, memory, before) {
@@ -134,9 +149,10 @@ milliseconds, dualgauge / Portkey; processor time is per request, in microsecond
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ${table.join("\n")}
 
-Failed requests: dualgauge ${failures}, Portkey ${others}. Memory of dualgauge over ${memoryRequests.toLocaleString("en")} requests, half of them streamed: ${mib(memory.first)} MiB after the
+Failed requests: dualgauge ${failures}, Portkey ${others}. Memory of dualgauge over ${memory.requests.toLocaleString("en")} requests, half of them streamed: ${mib(memory.first)} MiB after the
 first eighth, ${mib(memory.last)} MiB at the end, ${mib(memory.most)} MiB at most. Not compared: Portkey's plugins, other providers' formats and its cache were off;
-dualgauge checked health, parsed every event and counted for /metrics, had no keys and no access log.
+dualgauge checked health, read every event's text and counted for /metrics, had no keys and no access log; events that came faster than it
+could write one by one it wrote together.
 
 ${provenance()}; load average before ${before.toFixed(1)}.`;
 }

@@ -26,6 +26,9 @@ export interface AppOptions {
 
 const defaults = { places: 1, waitingMax: 256, bodyBytesMax: 4 * 2 ** 20, completionTokens: 16, chatTokens: 256 };
 
+/** Names the client whose turn in the line a request takes; the gateway sets it from the key, and passes none on from outside. */
+export const callerHeader = "x-dualgauge-caller";
+
 const retryAfterSeconds = 1;
 const choicesMax = 128;
 
@@ -126,7 +129,7 @@ export function createApp(options: AppOptions): Hono {
     const job: Job = { format, answer, choices, stops, logprobs, includeUsage };
     const abandoned = new AbortController();
     const signal = AbortSignal.any([context.req.raw.signal, abandoned.signal]);
-    const leave = await queue.enter(signal, request.user);
+    const leave = await queue.enter(signal, context.req.header(callerHeader) ?? request.user);
     if (!leave) {
       context.header("retry-after", `${retryAfterSeconds}`);
       throw new OpenAiError(429, "too many requests are waiting; try again later", { code: "overloaded" });

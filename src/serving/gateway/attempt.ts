@@ -9,6 +9,7 @@ import { eventCutter } from "./events.ts";
 import type { Health } from "./fleet-file.ts";
 import { garbled } from "./garbled.ts";
 import type { Outcome } from "./health.ts";
+import { patience } from "./patience.ts";
 import { type StreamState, streamPart } from "./stream-state.ts";
 import type { Control, Sink } from "./upstream.ts";
 
@@ -47,6 +48,8 @@ export interface AttemptOptions {
   readonly path: string;
   readonly body: Buffer;
   readonly headers: Readonly<Record<string, string>>;
+  /** Name of the client's key, if keys are asked for. */
+  readonly caller?: string | undefined;
   /** Of a streamed request; absent: the answer comes whole. */
   readonly stream: StreamState | undefined;
   readonly continuing: boolean;
@@ -67,21 +70,17 @@ export function attempt(options: AttemptOptions): Promise<Attempt> {
     const { backend, client, stream, policy } = options;
     let settled = false;
     let control: Control | undefined;
-    let timer: NodeJS.Timeout | undefined;
     const settle = (result: Attempt, { stop }: { stop: boolean }): void => {
       if (settled) return;
       settled = true;
-      clearTimeout(timer);
+      waiting.end();
       client.onGone = undefined;
       if (stop) control?.abort();
       resolve(result);
     };
-    const limit = (seconds: number, what: string): void => {
-      clearTimeout(timer);
-      timer = setTimeout(() => fail(what), seconds * 1000);
-    };
     let receiver: Receiver | undefined;
     const fail = (reason: string): void => settle(receiver?.broken(reason) ?? failed(reason), { stop: true });
+    const waiting = patience(fail);
     const sink: Sink = {
       onStart(status, headers) {
         const contentType = String(headers["content-type"] ?? "application/json");
@@ -90,8 +89,8 @@ export function attempt(options: AttemptOptions): Promise<Attempt> {
           receiver = streamReceiver(options, stream, () => control, {
             settle,
             fail,
-            refresh: () => limit(policy.stallSeconds, `no token for ${policy.stallSeconds} s`),
-            hold: () => clearTimeout(timer),
+            refresh: () => waiting.start(policy.stallSeconds, "no token for"),
+            hold: () => waiting.end(),
           });
         } else {
           const retryAfter = Number(headers["retry-after"]);
@@ -109,14 +108,12 @@ export function attempt(options: AttemptOptions): Promise<Attempt> {
     };
     client.onGone = () => settle({ kind: "abandoned" }, { stop: true });
     if (client.gone) return settle({ kind: "abandoned" }, { stop: true });
-    limit(
-      stream === undefined ? options.answerSeconds : options.firstTokenSeconds,
-      stream === undefined ? `no answer in ${options.answerSeconds} s` : `no token in ${options.firstTokenSeconds} s`,
-    );
-    const { path, body, headers } = options;
+    if (stream === undefined) waiting.start(options.answerSeconds, "no answer in");
+    else waiting.start(options.firstTokenSeconds, "no token in");
+    const { path, body, headers, caller } = options;
     const authorized =
       backend.authorization === undefined ? headers : { ...headers, authorization: backend.authorization };
-    control = backend.upstream.send({ method: "POST", path, headers: authorized, body }, sink);
+    control = backend.upstream.send({ method: "POST", path, headers: authorized, body, caller }, sink);
     // The connection was refused before `send` returned.
     if (settled) control.abort();
   });
@@ -154,7 +151,7 @@ function streamReceiver(
   const deliver = (send: Buffer): void => {
     if (firstTokenAt === undefined) {
       firstTokenAt = now();
-      if (!client.begun) client.begin(200, answerHeaders);
+      if (!client.begun) client.beginStream(answerHeaders);
     }
     if (client.write(send) || paused) return;
     paused = true;

@@ -69,6 +69,8 @@ export interface ExchangeOptions {
   readonly asked: Asked;
   /** Passed on to the backend. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Name of the client's key, if keys are asked for. */
+  readonly caller?: string | undefined;
   /** Of a stream that is resumed: what its client has, or nothing when it begins anew. */
   readonly resumed?: { readonly stream: StreamState | undefined } | undefined;
 }
@@ -146,6 +148,7 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
       path: request.route,
       body: continuing && stream ? continuedBody(request, stream, model) : bodyFor(request, model),
       headers: run.headers,
+      caller: run.caller,
       stream,
       continuing,
       emptyIsAnswer: isLastWord(run, backend),
@@ -283,7 +286,7 @@ function interrupted(run: Run, why: string): Summary {
   const error = new GatewayError(502, `the answer broke off: ${why}`, { code: "stream_interrupted" });
   // A continuation that never began has not begun an answer either.
   if (!client.begun)
-    client.begin(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
+    client.beginStream({ "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
   client.end(`data: ${JSON.stringify(error.document({ resume_id: id }))}\n\n`);
   return summary(run, { error: why });
 }

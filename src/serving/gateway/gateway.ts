@@ -108,7 +108,9 @@ export function createGateway({ fleet, now, date, say }: GatewayOptions): Gatewa
       inFlight++;
       let summary: Summary;
       try {
-        summary = await exchange({ around: around(caller?.name), client, asked, headers, resumed: taken });
+        summary = await exchange({
+          ...{ around: around(caller?.name), client, asked, headers, caller: caller?.name, resumed: taken },
+        });
       } finally {
         inFlight--;
       }

@@ -8,6 +8,7 @@ import { type Route, routes } from "./asked.ts";
 import { type ClientSide, clientSide } from "./client-side.ts";
 import type { Gateway } from "./gateway.ts";
 import { GatewayError } from "./gateway-error.ts";
+import { gathering } from "./gather.ts";
 import { readBody } from "./read-body.ts";
 
 export interface HttpFace {
@@ -16,6 +17,12 @@ export interface HttpFace {
   draining: boolean;
 }
 
+/**
+ * Tokens of one stream are further apart than the least, so that none waits while there is time for all; what comes in a burst, or
+ * faster than a busy process can write piece by piece, goes on in fewer writes. Nobody reads faster than the most.
+ */
+const gatherLimits = { millisecondsMin: 1, millisecondsMax: 16 };
+
 export function createHttpFace(
   gateway: Gateway,
   { created, complain }: { created: number; complain: (error: Error) => void },
@@ -23,16 +30,21 @@ export function createHttpFace(
   // Distinct between processes; within one, a count is enough.
   const prefix = `req-${randomUUID().slice(0, 8)}-`;
   let count = 0;
+  const gather = gathering(gatherLimits);
   const face: HttpFace = {
     draining: false,
     handle(request, response) {
       const given = request.headers["x-request-id"];
       const id = typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : prefix + ++count;
-      const client = clientSide(response, {
-        "x-request-id": id,
-        ...corsHeaders(gateway, request),
-        ...(face.draining && { connection: "close" }),
-      });
+      const client = clientSide(
+        response,
+        {
+          "x-request-id": id,
+          ...corsHeaders(gateway, request),
+          ...(face.draining && { connection: "close" }),
+        },
+        gather,
+      );
       route(gateway, request, client, { id, created, draining: face.draining }).catch((error: unknown) => {
         if (client.gone) return;
         const known = error instanceof GatewayError ? error : new GatewayError(500, "internal error");

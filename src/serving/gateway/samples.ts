@@ -140,6 +140,7 @@ const nobody: ClientSide = {
   ...{ gone: false, begun: false, status: 0, bytes: 0, onGone: undefined },
   ...{
     begin: () => undefined,
+    beginStream: () => undefined,
     write: () => true,
     onDrain: () => undefined,
     end: () => undefined,

@@ -5,6 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { type Meaning, meaningOf } from "./chunk.ts";
 import { fitted } from "./continuation.ts";
+import { type EventTemplate, eventTemplate } from "./event-template.ts";
 import { eventData } from "./events.ts";
 
 export interface StreamState {
@@ -37,6 +38,8 @@ export interface StreamPart {
 
 /** An opening event or a comment is held until something is said, so that until then another backend can still answer unseen. */
 const heldEventsMax = 64;
+/** A stream whose events differ in more than their text (counts, log probabilities) is not asked for its pattern for ever. */
+const templatesMax = 4;
 
 /** `emptyIsAnswer`: an answer without a word is passed on instead of being called broken. `continuing` names the backend that goes on. */
 export function streamPart(
@@ -46,7 +49,10 @@ export function streamPart(
   const held: Buffer[] = [];
   const before = continuing === undefined ? undefined : { text: state.text, pieces: state.pieces };
   let firstOfPart = true;
+  let template: EventTemplate | undefined;
+  let templates = 0;
   const release = (event: Buffer): { send: Buffer } => {
+    if (!firstOfPart && held.length === 0) return { send: event };
     const note =
       before !== undefined && firstOfPart ? [Buffer.from(`: dualgauge: continued on ${continuing}\n\n`)] : [];
     if (before !== undefined && firstOfPart) state.continuedAt.push(before.text.length);
@@ -62,6 +68,12 @@ export function streamPart(
   return {
     take(event) {
       if (state.done) return {};
+      const text = template?.textOf(event);
+      if (text !== undefined) {
+        state.text += text;
+        state.pieces++;
+        return { send: event };
+      }
       if (!isUtf8(event)) return { broken: "bytes that are no UTF-8" };
       const data = eventData(event);
       if (data === undefined) return firstOfPart ? hold(event) : { send: event };
@@ -80,11 +92,18 @@ export function streamPart(
         if (!emptyIsAnswer) return { broken: "empty" };
       }
       remember(state, meaning);
-      if (before === undefined) return release(event);
+      if (before === undefined) {
+        if (isPlainText(meaning) && templates++ < templatesMax) template = eventTemplate(event, meaning.text);
+        return release(event);
+      }
       return release(Buffer.from(`data: ${fitted(data, before, state.id, meaning.usage)}\n\n`));
     },
   };
 }
+
+/** It says text, and nothing else that is remembered. */
+const isPlainText = ({ says, beyondText, finish, usage }: Meaning): boolean =>
+  says && !beyondText && finish === undefined && usage === undefined;
 
 function meaningIn(data: string): Meaning | undefined {
   try {

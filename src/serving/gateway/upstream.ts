@@ -4,6 +4,7 @@
  */
 import type { Hono } from "hono";
 import { Pool } from "undici";
+import { callerHeader } from "../app.ts";
 
 /** What is called as the answer comes: onStart once, then onData, then exactly one of onEnd and onError. */
 export interface Sink {
@@ -25,6 +26,8 @@ export interface UpstreamRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | undefined;
+  /** Whose turn it takes at a backend that answers clients in turn; no server behind a URL learns it. */
+  readonly caller?: string | undefined;
 }
 
 export interface Upstream {
@@ -94,14 +97,14 @@ export function httpUpstream(url: string, { connectSeconds }: { connectSeconds: 
 /** The embedded endpoint, called without a socket; `close` frees the engine. */
 export function embeddedUpstream(app: Hono, close: () => Promise<void>): Upstream {
   return {
-    send({ method, path, headers, body }, sink) {
+    send({ method, path, headers, body, caller }, sink) {
       const abandon = new AbortController();
       let go: (() => void) | undefined;
       let paused = false;
       const run = async (): Promise<void> => {
         const request = new Request(`http://embedded${path}`, {
           method,
-          headers,
+          headers: caller === undefined ? headers : { ...headers, [callerHeader]: caller },
           signal: abandon.signal,
           ...(body && { body: new Uint8Array(body) }),
         });
