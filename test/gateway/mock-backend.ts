@@ -22,6 +22,8 @@ export interface MockBackend {
   /** How often each illness struck a request. */
   readonly struck: Record<string, number>;
   readonly requests: { path: string; headers: IncomingMessage["headers"]; body: string }[];
+  /** What it was asked when it was `empty`. */
+  readonly saidNothingTo: Set<string>;
   /** Answers being given now, and those whose reader went away. */
   running: number;
   abandoned: number;
@@ -102,7 +104,15 @@ export async function mockBackend({
       return `http://127.0.0.1:${port}`;
     },
     name,
-    ...{ illness: undefined, says: undefined, struck: {}, requests: [], running: 0, abandoned: 0 },
+    ...{
+      illness: undefined,
+      says: undefined,
+      struck: {},
+      requests: [],
+      saidNothingTo: new Set<string>(),
+      running: 0,
+      abandoned: 0,
+    },
     die: stop,
     revive: listen,
     close: async () => {
@@ -176,7 +186,10 @@ async function answer(
   const { question, given } = split(body);
   const pieces = illness === "empty" ? [] : answerTo(question).slice(0, body.max_tokens === undefined ? undefined : 12);
   const full = mock.says ? mock.says(pieces.join("")) : pieces.join("");
-  if (illness === "empty") struck();
+  if (illness === "empty") {
+    struck();
+    mock.saidNothingTo.add(question);
+  }
   // An engine continues whatever it is given; one that was given something else than the beginning would show here.
   if (illness !== "empty" && !full.startsWith(given))
     return whole(400, { error: { message: `not a beginning: ${given}` } });

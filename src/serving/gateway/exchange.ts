@@ -90,6 +90,7 @@ export async function exchange(options: ExchangeOptions): Promise<Summary> {
     request: asked,
     round: 0,
     wordless: new Map(),
+    agreeing: new Set(),
     settling: false,
     last: undefined,
     firstTokenAt: undefined,
@@ -122,6 +123,8 @@ interface Run extends Omit<ExchangeOptions, "asked"> {
   round: number;
   /** Who gave an answer that is empty or garbled, which is passed on when nobody has a better one; undefined for a stream. */
   readonly wordless: Map<LiveBackend, WholeAnswer | undefined>;
+  /** Of those, who gave it in this round: what backends said seconds apart is no agreement. */
+  readonly agreeing: Set<LiveBackend>;
   /** Everybody was asked: an empty answer is taken for one. */
   settling: boolean;
   last: Extract<Attempt, { kind: "failed" | "cut" }> | undefined;
@@ -171,7 +174,7 @@ async function ask(run: Run, backend: LiveBackend, continuing: boolean): Promise
 
 /** An empty or garbled answer of this backend counts: enough others said the like, or all there are, or nobody said better. */
 function isLastWord(run: Run, backend: LiveBackend): boolean {
-  const agreeing = new Set(run.wordless.keys()).add(backend).size;
+  const agreeing = new Set(run.agreeing).add(backend).size;
   return run.settling || agreeing >= Math.min(agreeingMax, run.around.serving(run.request));
 }
 
@@ -208,6 +211,7 @@ async function conclude(
       if (suspicion !== undefined && !isLastWord(run, backend)) {
         bookOutcome(run, backend, suspicion);
         run.wordless.set(backend, answer);
+        run.agreeing.add(backend);
         return undefined;
       }
       if (suspicion === undefined) judgeWhole(run, backend, answer);
@@ -216,7 +220,10 @@ async function conclude(
     }
     case "failed":
       bookOutcome(run, backend, result.outcome, { reason: result.reason, retryAfterSeconds: result.retryAfterSeconds });
-      if (result.outcome === "empty") run.wordless.set(backend, undefined);
+      if (result.outcome === "empty") {
+        run.wordless.set(backend, undefined);
+        run.agreeing.add(backend);
+      }
       run.last = result;
       around.note({ what: "failover", backend, reason: result.reason });
       return undefined;
@@ -229,6 +236,7 @@ async function conclude(
       run.deadline = around.now() + around.fleet.routing.giveUpSeconds;
       run.round = 0;
       run.wordless.clear();
+      run.agreeing.clear();
       run.tried.clear();
       run.tried.add(backend);
       around.note({ what: "failover", backend, reason: result.reason });
@@ -266,6 +274,7 @@ async function nextRound(run: Run): Promise<boolean> {
   await run.around.wait(backoff, run.client);
   run.round++;
   run.tried.clear();
+  run.agreeing.clear();
   return true;
 }
 
