@@ -106,7 +106,11 @@ async function takeOver(world: World, memory: Memory): Promise<boolean> {
 function watch(world: World, memory: Memory): void {
   const { log, launcher, clock, policy } = world;
   const { attempt } = log.state();
-  if (attempt === undefined || attempt.status === "ended" || attempt.status === "intended") return;
+  if (attempt === undefined || attempt.status === "ended" || attempt.status === "intended") {
+    // What was seen while taking over is of an attempt that never started.
+    memory.seen = undefined;
+    return;
+  }
   if (memory.view?.epoch !== attempt.epoch) {
     const { epoch, nodes, resume } = attempt;
     const speaker = policy.program === undefined ? "rank-0" : "any";
