@@ -129,7 +129,12 @@ try {
       {
         cwd: root,
         stdio: ["ignore", 2, 2],
-        env: { ...process.env, [values.ettr ? "ETTR" : "FAULTS"]: JSON.stringify(asked) },
+        // A month's journal is held in memory.
+        env: {
+          ...process.env,
+          ...(values.ettr && { NODE_OPTIONS: "--max-old-space-size=8192" }),
+          [values.ettr ? "ETTR" : "FAULTS"]: JSON.stringify(asked),
+        },
       },
     );
     if (!existsSync(out)) process.exit(status || 1);
