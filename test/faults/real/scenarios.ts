@@ -318,7 +318,7 @@ async function fillDisk(run: RealRun): Promise<void> {
 
 /** Starts the same command again and again; each supervisor is killed one journal record further on than the last. */
 async function killAfterEachRecord(run: RealRun): Promise<void> {
-  run.pace(400);
+  run.pace(1000);
   run.strikes();
   let deaths = 0;
   for (;;) {
