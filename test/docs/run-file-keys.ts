@@ -130,7 +130,7 @@ export const meanings: Readonly<Record<string, string>> = {
   "failover.linkSilentSeconds": "Silence on a link between two ranks that are both alive.",
   "failover.stragglerFactor":
     "A rank that computes this many times slower than the median of the others is a straggler.",
-  "failover.stragglerSteps": "For so many steps in a row; counts for slow links too.",
+  "failover.stragglerSteps": "For so many steps in a row that took two seconds together; counts for slow links too.",
   "failover.slowLinkShare": "A link that carries less than this share of its pool's usual rate is slow.",
   "failover.lossSpikeFactor": "A loss above this multiple of the median of the last 32 steps is a spike.",
   "failover.onSupervisorStop":

@@ -2,10 +2,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { exampleConfig, publishExampleModel } from "../../../test/example-model.ts";
 import { plainForward } from "../../../test/plain-forward.ts";
+import { runGraph } from "../../../test/run-graph.ts";
 import { float32Of, openModel } from "../open-model.ts";
 import { port } from "../port.ts";
 import { smallerShape, writeSyntheticCheckpoint } from "../synthetic-checkpoint.ts";
@@ -38,15 +39,6 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-async function run(file: string, feeds: Record<string, Tensor>): Promise<InferenceSession.OnnxValueMapType> {
-  const session = await InferenceSession.create(file, { logSeverityLevel: 3 });
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.release();
-  }
-}
-
 function expectClose(got: unknown, wanted: readonly number[] | undefined): void {
   if (!(got instanceof Float32Array) || !wanted) throw new Error("no float32 logits");
   expect(got).toHaveLength(wanted.length);
@@ -74,14 +66,14 @@ test.each([
     const length = capacityTokens ?? tokens.length - 1;
     const prompt = [...tokens.slice(0, -1), ...Array(length - (tokens.length - 1)).fill(0)];
     const last = tokens.length - 2;
-    const read = await run(join(destination, "prefill.onnx"), {
+    const read = await runGraph(join(destination, "prefill.onnx"), {
       tokens: int64(prompt, [1, length]),
       lastPosition: int64([last], [1]),
     });
     expectClose(read.logits?.data, wanted[last]);
     const caches = Object.entries(read).filter(([output]) => output.startsWith("cache/"));
     expect(caches).toHaveLength(exampleConfig.num_hidden_layers);
-    const next = await run(join(destination, "decode.onnx"), {
+    const next = await runGraph(join(destination, "decode.onnx"), {
       ...{ tokens: int64(tokens.slice(-1), [1, 1]), position: int64([tokens.length - 1], [1]) },
       ...Object.fromEntries(caches),
     });
@@ -104,7 +96,7 @@ test("an FP8 checkpoint's graphs load and give numbers", async () => {
   };
   writeSyntheticCheckpoint(path("fp8"), shape, { shardBytes: 1e5 });
   await convert({ source: path("fp8"), destination: path("fp8-onnx"), format: "bf16", graphs: { platform: "ascend" } });
-  const { logits } = await run(join(path("fp8-onnx"), "prefill.onnx"), {
+  const { logits } = await runGraph(join(path("fp8-onnx"), "prefill.onnx"), {
     tokens: int64([1, 2, 3], [1, 3]),
     lastPosition: int64([2], [1]),
   });

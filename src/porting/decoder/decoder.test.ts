@@ -2,9 +2,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type PlainConfig, plainDecoder } from "../../../test/plain-decoder.ts";
+import { runGraph } from "../../../test/run-graph.ts";
 import { encodeOrderedHeader } from "../../checkpoint/safetensors-header.ts";
 import { random } from "../../spec/random.ts";
 import { convert } from "../convert/convert.ts";
@@ -122,15 +123,6 @@ function writeCheckpoint(path: string, config: PlainConfig, weights: ReturnType<
 const int64 = (values: readonly number[], shape: readonly number[]): Tensor =>
   new Tensor("int64", BigInt64Array.from(values, BigInt), [...shape]);
 
-async function run(file: string, feeds: Record<string, Tensor>): Promise<InferenceSession.OnnxValueMapType> {
-  const session = await InferenceSession.create(file, { logSeverityLevel: 3 });
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.release();
-  }
-}
-
 /** Largest difference, against the largest logit. */
 function apart(got: unknown, row: number, wanted: readonly number[]): number {
   if (!(got instanceof Float32Array)) throw new Error("no float32 logits");
@@ -158,7 +150,7 @@ test.each(cases)("%s", async (name, config, spoiled) => {
     const prompt = [...tokens.slice(0, -1), ...Array(length - last - 1).fill(0)];
     // Beside it a shorter text, where the batch is not fixed to one.
     const texts = capacityTokens === undefined ? 2 : 1;
-    const prefill = await run(join(destination, "prefill.onnx"), {
+    const prefill = await runGraph(join(destination, "prefill.onnx"), {
       tokens: int64([...prompt, ...prompt].slice(0, texts * length), [texts, length]),
       lastPosition: int64([last, 3].slice(0, texts), [texts]),
     });
@@ -166,7 +158,7 @@ test.each(cases)("%s", async (name, config, spoiled) => {
     if (texts === 2) expect(apart(prefill.logits?.data, 1, wanted[3]!)).toBeLessThan(2e-5);
     const caches = Object.entries(prefill).filter(([output]) => output.startsWith("cache/"));
     expect(caches).toHaveLength(config.num_hidden_layers);
-    const decode = await run(join(destination, "decode.onnx"), {
+    const decode = await runGraph(join(destination, "decode.onnx"), {
       tokens: int64([tokens.at(-1)!, tokens[4]!].slice(0, texts), [texts, 1]),
       position: int64([last + 1, 4].slice(0, texts), [texts]),
       ...Object.fromEntries(caches),
